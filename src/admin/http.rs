@@ -1,6 +1,6 @@
 //! Requests and answers of HTTP/1.1, as far as three pages need them: bytes to a request, an answer to bytes.
 //!
-//! httparse reads the head. A body is not read: no page takes one, and the connection closes behind the answer.
+//! httparse reads the head. A body is not read, because no page takes one and the connection closes after the answer.
 
 use std::io::Write;
 
@@ -41,7 +41,7 @@ pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     /// Without the part behind `?`.
     pub(super) path: &'a str,
-    /// The host that it is for. HTTP/1.0 may name none.
+    /// The host that it names. HTTP/1.0 may name none.
     pub(super) host: Option<&'a str>,
 }
 
@@ -51,7 +51,7 @@ pub(super) enum Read<'a> {
     /// The head has not arrived whole.
     More,
     Request(Request<'a>),
-    /// It is malformed or too large: the status, and a sentence.
+    /// It is malformed or too large: the status of the answer, and its sentence.
     Refused(Status, &'static str),
 }
 
@@ -88,7 +88,7 @@ pub(super) fn read(input: &[u8]) -> Read<'_> {
     let Ok(host) = host else {
         return Read::Refused(Status::BadRequest, "a request names one host");
     };
-    // Clients of proxies send the whole address, whose host wins.
+    // A client of an HTTP proxy sends the whole address. Its host is used instead of the header's.
     let (host, target) = match target.strip_prefix("http://") {
         Some(rest) => {
             let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));

@@ -1,4 +1,4 @@
-//! The latencies in the server: from the bytes of a request to its reply, without the network.
+//! The latencies of requests within the server: from their bytes to their replies, without the network.
 
 use crate::service::{memcached, resp};
 
@@ -32,27 +32,27 @@ pub(super) fn write(
     of_memcached: &[memcached::CommandFigures],
     of_resp: &[resp::CommandFigures],
 ) {
-    let text_or_binary = of_memcached.iter().map(|of| {
+    let memcached = of_memcached.iter().map(|of| {
         let figures = HistogramFigures::of_nanoseconds(&BOUNDS, &of.within, of.timed, of.seconds);
         (of.protocol, of.name, figures)
     });
-    let text_or_binary: Vec<_> = text_or_binary.collect();
+    let memcached: Vec<OfCommand> = memcached.collect();
     let resp = of_resp.iter().map(|of| {
         let figures = HistogramFigures::of_nanoseconds(&BOUNDS, &of.within, of.timed, of.seconds);
         ("resp", of.name, figures)
     });
-    let resp: Vec<_> = resp.collect();
+    let resp: Vec<OfCommand> = resp.collect();
     let help = "Time in the server from the bytes of a command to its reply, without the network, in seconds. Of memcached's \
                 protocols a sample: the commands of one in 16 turns of each connection.";
     let name = "larder_request_duration_seconds";
     let mut family = metrics.family(name, Kind::Histogram, help);
-    family.histogram(&[("protocol", "memcached")], &sum(&text_or_binary));
+    family.histogram(&[("protocol", "memcached")], &sum(&memcached));
     family.histogram(&[("protocol", "resp")], &sum(&resp));
 
     let help = "The same time by command, in seconds; a command appears with its first call.";
     let name = "larder_command_duration_seconds";
     let mut family = metrics.family(name, Kind::Histogram, help);
-    for (protocol, command, figures) in text_or_binary.iter().chain(&resp) {
+    for (protocol, command, figures) in memcached.iter().chain(&resp) {
         family.histogram(&[("protocol", protocol), ("command", command)], figures);
     }
 }

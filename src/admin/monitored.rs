@@ -1,8 +1,8 @@
-//! The seam between the pages and the program that they are about.
+//! The interface between the pages and the program that they show.
 
 use super::exposition::Metrics;
 
-/// A program with pages.
+/// A program that the pages show.
 pub(crate) trait Monitored: Send + Sync + 'static {
     /// The subcommand: `serve`, `proxy` or `invalidate`.
     fn mode(&self) -> &'static str;

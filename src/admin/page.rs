@@ -19,7 +19,7 @@ pub(super) struct Page {
     pub(super) headers: String,
 }
 
-/// It is put together once.
+/// The page, which is put together once.
 pub(super) static PAGE: LazyLock<Page> = LazyLock::new(|| {
     let text = include_str!("page/page.html");
     Page {

@@ -81,7 +81,7 @@ pub(super) fn write(metrics: &mut Metrics) {
     }
 }
 
-/// Memory of the process that is in RAM, where the system says it.
+/// Memory of the process that is in RAM; `None` where the system has no /proc.
 pub(super) fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     Some(number_of(&status, "VmRSS:")? * 1024)

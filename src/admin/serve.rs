@@ -16,7 +16,7 @@ use super::monitored::Monitored;
 use super::origin;
 use super::redis_names;
 
-/// A server that serves.
+/// A cache server.
 pub(crate) struct MonitoredServer {
     pub(crate) store: Arc<Store>,
     pub(crate) connections: Arc<Connections>,

@@ -16,7 +16,7 @@ use super::process;
 /// The state of a connection.
 pub(super) struct AdminSession {
     subject: Arc<dyn Monitored>,
-    /// Our end.
+    /// The address of larder's end of the connection.
     local: Address,
     opened: Instant,
 }
@@ -57,7 +57,7 @@ impl AdminSession {
     fn answer(&self, request: &Request<'_>, output: &mut Vec<u8>) {
         let with_body = request.method != "HEAD";
         let mut text = |status, line: &str| Answer::text(status, line, with_body, output);
-        // A browser names a host, always.
+        // A browser always names a host.
         let host = request.host;
         if host.is_some_and(|host| !hosts::may_name(&self.local, host)) {
             let line = "requests from this machine name an address or localhost as the host";
@@ -132,9 +132,9 @@ mod tests {
 
     /// A program whose health a test sets.
     #[derive(Default)]
-    struct Patient(Mutex<Option<String>>);
+    struct TestProgram(Mutex<Option<String>>);
 
-    impl Monitored for Patient {
+    impl Monitored for TestProgram {
         fn mode(&self) -> &'static str {
             "test"
         }
@@ -148,14 +148,14 @@ mod tests {
         }
     }
 
-    fn session(subject: &Arc<Patient>) -> AdminSession {
+    fn session(subject: &Arc<TestProgram>) -> AdminSession {
         let local = Address::Tcp("127.0.0.1:9121".parse().unwrap());
         AdminSession::new(subject.clone(), local)
     }
 
     /// The status line and the body of the answer to a request, after which the connection closes.
     #[track_caller]
-    fn ask(subject: &Arc<Patient>, request: &str) -> (String, String) {
+    fn ask(subject: &Arc<TestProgram>, request: &str) -> (String, String) {
         let mut output = Vec::new();
         let turn = session(subject).turn(request.as_bytes(), &mut output);
         assert_eq!((turn.consumed, turn.next), (request.len(), Next::Close));
@@ -167,14 +167,14 @@ mod tests {
         (head.lines().next().unwrap().to_owned(), body.to_owned())
     }
 
-    fn get(subject: &Arc<Patient>, path: &str) -> (String, String) {
+    fn get(subject: &Arc<TestProgram>, path: &str) -> (String, String) {
         let host = "Host: localhost\r\n";
         ask(subject, &format!("GET {path} HTTP/1.1\r\n{host}\r\n"))
     }
 
     #[test]
     fn the_health_is_that_of_the_program() {
-        let subject = Arc::new(Patient::default());
+        let subject = Arc::new(TestProgram::default());
         let ok = ("HTTP/1.1 200 OK".to_owned(), "ok\n".to_owned());
         assert_eq!(get(&subject, "/healthz"), ok);
         *subject.0.lock().unwrap() = Some("the disk is full".into());
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_metrics_begin_with_the_build_and_have_the_program_s_own() {
-        let subject = Arc::new(Patient::default());
+        let subject = Arc::new(TestProgram::default());
         let (status, body) = get(&subject, "/metrics");
         assert_eq!(status, "HTTP/1.1 200 OK");
         let build = format!(
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn head_gets_no_body_and_other_methods_and_paths_are_refused() {
-        let subject = Arc::new(Patient::default());
+        let subject = Arc::new(TestProgram::default());
         let line = |request: &str| {
             let (status, body) = ask(&subject, &format!("{request}\r\nHost: [::1]\r\n\r\n"));
             (status["HTTP/1.1 ".len()..][..3].to_owned(), body.is_empty())
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_page_that_points_its_name_to_this_machine_reads_nothing() {
-        let subject = Arc::new(Patient::default());
+        let subject = Arc::new(TestProgram::default());
         let request = "GET /metrics HTTP/1.1\r\nHost: example.com:9121\r\n\r\n";
         let (status, body) = ask(&subject, request);
         assert_eq!(status, "HTTP/1.1 421 Misdirected Request");
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_head_that_arrives_byte_by_byte_has_to_end_in_time() {
-        let subject = Arc::new(Patient::default());
+        let subject = Arc::new(TestProgram::default());
         let session = session(&subject);
         let turn = |time| {
             let mut output = Vec::new();

@@ -1,5 +1,5 @@
-//! The figures of the servers behind a proxy, and of those to which `larder invalidate` forwards reads: under the same
-//! names, for the latter with the protocol of the listener.
+//! The figures of the servers behind a proxy, and of those to which `larder invalidate` forwards reads. Both have the same names;
+//! those of `larder invalidate` also have the protocol of the listener as a label.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -42,7 +42,7 @@ pub(super) fn write(metrics: &mut Metrics, proxies: &[(&str, &Monitor)]) {
     }
 }
 
-/// A histogram of answers that were counted by [`BOUNDS`].
+/// The histogram of latencies that were counted up to each of the [`BOUNDS`].
 pub(super) fn histogram(counts: &LatencyCounts) -> HistogramFigures {
     let seconds = |micros: u64| micros as f64 / 1e6;
     let within = counts.within.iter().copied();

@@ -63,7 +63,7 @@ pub(super) fn print_completions(command: Command, args: &CompletionsArgs) -> Res
     show(script)
 }
 
-/// The command with what shells complete as values, by the names of values in the help: `FILE`, or `on|off`.
+/// The command with hints for the completion of values. They follow from the names of values in the help: `FILE`, or `on|off`.
 fn with_values(command: Command) -> Command {
     let command = command.mut_args(|argument| {
         if !argument.get_action().takes_values() {
@@ -75,11 +75,11 @@ fn with_values(command: Command) -> Command {
             Some("FILE" | "PATH") => argument.value_hint(ValueHint::FilePath),
             Some("DIR" | "DIRECTORY") => argument.value_hint(ValueHint::DirPath),
             Some(name) if is_choice(name) => {
-                // clap keeps names for as long as the program runs, which ends when they are printed.
+                // clap needs names that live as long as the program, and the program ends when the completions are printed.
                 let name: &'static str = name.to_owned().leak();
                 argument.value_parser(PossibleValuesParser::new(name.split('|')))
             }
-            // Else shells take any value for the name of a file.
+            // Without this hint, shells complete any value as the name of a file.
             Some(_) if !argument.is_positional() => argument.value_hint(ValueHint::Other),
             _ => argument,
         }

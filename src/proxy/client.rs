@@ -194,7 +194,8 @@ impl Client {
         self.generation == usize::MAX && self.is_waiting()
     }
 
-    /// Has the request timed that was sent over a shared connection with this number, if it is its turn.
+    /// Begins to time the request with this number, if one request of [`TIMED`] is due. Only requests over shared connections are
+    /// timed.
     pub(super) fn time_request(&mut self, sequence: u64, now: u64) {
         if sequence == self.next_sequence() || self.dedicated.is_some() || self.timed.is_some() {
             return;
@@ -205,7 +206,7 @@ impl Client {
         self.untimed = (self.untimed + 1) % TIMED;
     }
 
-    /// The microseconds that the timed request took, if it is answered.
+    /// The latency of the timed request in microseconds, if it is answered.
     pub(super) fn timed_latency(&mut self, now: u64) -> Option<u64> {
         let (_, arrived) = self.timed.filter(|(sequence, _)| *sequence < self.first)?;
         self.timed = None;

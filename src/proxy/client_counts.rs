@@ -1,5 +1,5 @@
-//! The requests of clients, for pages of metrics: how many of each command, how many errors were answered, and how long
-//! a sample of the answers took.
+//! The requests of clients, for pages of metrics: the number of each command, the number of errors that were answered, and the
+//! latencies of a sample.
 //!
 //! ```text
 //!   take_requests ─▶ RequestRun: the last command and its requests in a row ── another one, or the end of the turn ──▶ ClientCounts
@@ -8,9 +8,9 @@
 //! ```
 //!
 //! Cost: a request compares one number, or its name with the one before, and adds one. A run of requests for the same
-//! command is one atomic addition. The clock is not looked at: the forwarder knows the time of its round.
+//! command is one atomic addition. It reads no clock, because the forwarder knows the time of its round.
 //!
-//! Names come from the tables of commands and never from a client, so there are at most so many.
+//! Names come from the tables of commands and never from a client, so their number is bounded.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -22,7 +22,7 @@ use crate::protocol::memcached::{COMMANDS, CommandName};
 /// Requests of a client of which one is timed.
 pub(super) const TIMED: u8 = 16;
 
-/// The name of commands that are in no table.
+/// The name for all commands that are in no table.
 const OTHER: &str = "other";
 
 /// The sender of an error.
@@ -38,9 +38,9 @@ pub(super) enum ErrorSource {
 pub(crate) struct ClientCounts {
     /// The requests by the number of their command: those of memcached's protocols, those of RESP, other ones.
     requests: Box<[AtomicU64]>,
-    /// By their source.
+    /// The errors, by the number of their source.
     errors: [AtomicU64; 2],
-    /// From the arrival of a request to its answer, of a sample.
+    /// The latencies of a sample of the requests, from the arrival to the whole answer.
     pub(crate) latency: Latency,
 }
 
@@ -131,7 +131,7 @@ impl RequestRun {
         self.requests += 1;
     }
 
-    /// Adds what was counted to the counts of all workers.
+    /// Adds the run to the counts of all workers.
     pub(super) fn end(&mut self, counts: &ClientCounts) {
         if self.requests > 0 {
             counts.requests[self.command].fetch_add(self.requests, Relaxed);

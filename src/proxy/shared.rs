@@ -24,7 +24,7 @@ pub(super) struct Shared {
     pub(super) upstream_tls: Option<Arc<ClientTls>>,
     /// The clients, of all workers.
     pub(super) connections: Arc<Connections>,
-    /// Their requests.
+    /// The counts of the clients' requests.
     pub(super) requests: ClientCounts,
     /// Answers requests in place of the upstreams.
     pub(super) interceptor: Option<Arc<dyn Interceptor>>,

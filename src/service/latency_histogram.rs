@@ -111,7 +111,7 @@ impl LatencyHistogram {
         steps
     }
 
-    /// Begins anew.
+    /// Sets all counts to zero.
     pub(crate) fn reset(&self) {
         for bucket in self.buckets.get().into_iter().flatten() {
             bucket.store(0, Relaxed);

@@ -1,4 +1,4 @@
-//! The latency monitor: which events took long, second by second, as Redis's `LATENCY` shows them.
+//! The latency monitor: the events that took long, second by second, as Redis's `LATENCY` shows them.
 //!
 //! ```text
 //!   session ─▶ SlowLog::is_notable? ─▶ LatencyMonitor::note("command", …) ─┐
@@ -10,13 +10,13 @@
 //! | event | time of |
 //! |---|---|
 //! | `command` | a command of RESP, a transaction, or a request of memcached's protocols |
-//! | `fast-command` | a command of RESP that is quick by its nature, so the system had no time for larder |
-//! | `expire-cycle` | the sweeper in one part of the store, which waits meanwhile |
+//! | `fast-command` | a command of RESP that is quick by its nature; a long one shows that larder got no processor time |
+//! | `expire-cycle` | the sweeper's work in one part of the store; commands for that part wait meanwhile |
 //!
-//! Evictions are a part of the command that needs the room, so its event has their time. Snapshots are written by a thread of
-//! their own while commands go on.
+//! Evictions have no event, because their time is a part of the command that needs the room. Snapshots have none either: a thread of
+//! its own writes them, and commands don't wait for it.
 //!
-//! Cost: nothing beside that of the slow log while it is off. Only an event at or over the threshold takes the lock.
+//! Cost: an event at or over the threshold takes the lock. Others cost a comparison, which the slow log makes anyway.
 //!
 //! Bounds: an event has [`SAMPLES`] samples, and there are as many events as the table above has.
 
@@ -52,7 +52,7 @@ pub(crate) struct EventSamples {
 /// The monitor.
 #[derive(Debug, Default)]
 pub(crate) struct LatencyMonitor {
-    /// Milliseconds of an event that took long; 0 for none.
+    /// Milliseconds of an event that took long; 0 if the monitor is off.
     threshold: AtomicI64,
     events: Mutex<BTreeMap<&'static str, EventSamples>>,
 }

@@ -6,13 +6,13 @@
 //!                                     └▶ LatencyMonitor::note ─────────────▶ LATENCY
 //! ```
 //!
-//! The [latency monitor](LatencyMonitor) is beside it, so that sessions ask once for both.
+//! The log owns the [latency monitor](LatencyMonitor), so that a session compares a time once for both.
 //!
 //! An entry has the words of the request, shortened as Redis shortens them. Sessions leave out passwords and values of
 //! memcached's protocols.
 //!
-//! Cost: a session asks with each look at the clock whether the time was long for either of them, which is one load. Only an entry
-//! takes the lock.
+//! Cost: a session compares each time that it measures with the lower threshold of both, which is one load. Only an entry takes the
+//! lock.
 //!
 //! Bounds: an entry has at most [`MOST_WORDS`] words of [`MOST_BYTES`] bytes. The log has as many entries as the setting
 //! allows, and at most [`MOST_MEMORY`] bytes.
@@ -24,13 +24,13 @@ use std::time::Duration;
 
 use super::latency_monitor::LatencyMonitor;
 
-/// Words of a request that an entry has. The last one may say how many are left out.
+/// Words that an entry has of a request. The last one may be the number of those that are left out.
 const MOST_WORDS: usize = 32;
 
-/// Bytes of a word that an entry has.
+/// Bytes that an entry has of a word.
 const MOST_BYTES: usize = 128;
 
-/// Bytes that all entries may have together, whatever number of them is allowed.
+/// Bytes that all entries may have together, even if the setting allows more of them.
 const MOST_MEMORY: usize = 16 << 20;
 
 /// Microseconds of a slow request, unless the settings say otherwise: Redis's default.
@@ -65,9 +65,9 @@ impl SlowRequest {
 /// The last requests that took long.
 #[derive(Debug)]
 pub(crate) struct SlowLog {
-    /// Microseconds; negative for no log.
+    /// Microseconds of a slow request; negative for no log.
     slower_than: AtomicI64,
-    /// Microseconds of a request that the log or the monitor may want; negative if neither does.
+    /// Microseconds from which on the log or the monitor notes a request; negative if both are off.
     notable_from: AtomicI64,
     latency: LatencyMonitor,
     max_len: AtomicU64,
@@ -102,7 +102,7 @@ impl SlowLog {
 
     pub(crate) fn set_slower_than(&self, microseconds: i64) {
         self.slower_than.store(microseconds, Relaxed);
-        self.find_notable();
+        self.update_notable();
     }
 
     /// The monitor of events that take long.
@@ -114,10 +114,11 @@ impl SlowLog {
     /// Changes the milliseconds of an event that the monitor notes; 0 switches it off.
     pub(crate) fn set_latency_threshold(&self, milliseconds: i64) {
         self.latency.set_threshold(milliseconds);
-        self.find_notable();
+        self.update_notable();
     }
 
-    fn find_notable(&self) {
+    /// Takes over a change of one of the two thresholds.
+    fn update_notable(&self) {
         let threshold = self.latency.threshold();
         let monitored = (threshold > 0).then(|| threshold.saturating_mul(1000));
         let logged = Some(self.slower_than()).filter(|limit| *limit >= 0);
@@ -125,7 +126,7 @@ impl SlowLog {
         self.notable_from.store(least.unwrap_or(-1), Relaxed);
     }
 
-    /// Whether any time is notable.
+    /// Whether the log or the monitor is on.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.notable_from.load(Relaxed) >= 0
@@ -154,13 +155,13 @@ impl SlowLog {
         slower_than >= 0 && time.as_micros() >= slower_than.unsigned_abs().into()
     }
 
-    /// Whether each request has to be timed by itself: those that are slow enough may be quick ones.
+    /// Whether each request has to be timed by itself, because the threshold is so low that a quick one may reach it.
     #[inline]
     pub(crate) fn is_exact(&self) -> bool {
         (0..SLOWER_THAN).contains(&self.notable_from.load(Relaxed))
     }
 
-    /// Adds a request; its number is given here, and its words are shortened.
+    /// Adds a request. It gets its number here, and these words, shortened.
     pub(crate) fn add<'a>(
         &self,
         mut request: SlowRequest,
@@ -208,7 +209,8 @@ impl SlowLog {
     }
 }
 
-/// The words as an entry has them: of a long word the first bytes, of many words the first ones, and how many are left out.
+/// Shortens the words of a request. Of a long word the first bytes stay, of many words the first ones, and the number of those that
+/// are left out.
 fn shorten<'a>(words: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let mut words = words.peekable();
     let mut short = Vec::new();

@@ -1,7 +1,7 @@
 //! The names of commands, for statistics: those of the text protocol, of the meta commands and of the binary protocol.
 //!
-//! A command is recognised by what the parser made of it, in a few instructions. So `deln` counts as `delete`, and a quiet
-//! request of the binary protocol as the one that is answered.
+//! The name follows from the parsed command, in a few instructions. So `deln` counts as `delete`, and a quiet request of the
+//! binary protocol counts as the one that is answered.
 
 use crate::protocol::memcached::binary;
 use crate::protocol::memcached::text::{
@@ -18,7 +18,7 @@ macro_rules! commands {
             $($variant,)*
         }
 
-        /// The protocol and the name of each.
+        /// The protocol and the name of each command.
         pub(crate) const COMMANDS: [(&str, &str); [$($name,)*].len()] = [$(($protocol, $name),)*];
     };
 }

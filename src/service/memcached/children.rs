@@ -35,7 +35,7 @@ const SMALL: usize = 512;
 const SMALL_LISTING: usize = 64 << 10;
 
 impl TurnContext<'_> {
-    /// Puts the next part of a long list into the output. Whether the turn ends with it.
+    /// Puts the next part of a long list into the output. Returns whether the turn ends with it.
     pub(super) fn sends_listing(&mut self) -> bool {
         match self.large.as_deref_mut() {
             Some(LargeListing::Sending(reply)) => {

@@ -1,4 +1,4 @@
-//! The calls of each command, and how long a sample of them took: from the bytes of a request to its reply.
+//! The calls of each command, and the latencies of a sample of them, from the bytes of a request to its reply.
 //!
 //! ```text
 //!   TurnCommands: the last command and its calls in a row ── a run ends, or the turn ──▶ CommandCounters of the service
@@ -23,7 +23,7 @@ const TIMED: u8 = 16;
 #[derive(Debug, Default)]
 struct OfCommand {
     calls: AtomicU64,
-    /// Those of timed turns, and their time together.
+    /// The latencies of the calls in timed turns, and the sum of these latencies.
     latency: LatencyHistogram,
     nanoseconds: AtomicU64,
 }
@@ -60,14 +60,14 @@ impl CommandCounters {
         of_protocol.map(|(_, one)| one.calls.load(Relaxed)).sum()
     }
 
-    /// The commands that were called, the latencies by these upper bounds in nanoseconds.
+    /// The commands that were called. Latencies are counted up to these bounds in nanoseconds.
     pub(super) fn figures(&self, bounds: &[u64]) -> Vec<CommandFigures> {
         let all = COMMANDS.iter().zip(&self.0);
         let figures = all.map(|((protocol, name), one)| CommandFigures {
             protocol,
             name,
             calls: one.calls.load(Relaxed),
-            // In this order, so that none of the first is larger than the last.
+            // The total is read last, so that no count of `within` is larger.
             within: one.latency.calls_within_each(bounds),
             timed: one.latency.calls(),
             seconds: one.nanoseconds.load(Relaxed) as f64 / 1e9,
@@ -75,7 +75,7 @@ impl CommandCounters {
         figures.filter(|one| one.calls + one.timed > 0).collect()
     }
 
-    /// Begins anew.
+    /// Sets all counts to zero.
     pub(super) fn reset(&self) {
         for one in &self.0 {
             one.calls.store(0, Relaxed);
@@ -126,12 +126,12 @@ impl<'a> TurnCommands<'a> {
         self.since = began;
     }
 
-    /// Counts the time of the pieces in which the command that runs was done before this turn.
+    /// Adds the time of the pieces of the present command that earlier turns have done.
     pub(super) fn add_earlier(&mut self, time: Duration) {
         self.since = self.since.and_then(|since| since.checked_sub(time));
     }
 
-    /// Counts a command that is done, as far as this turn goes.
+    /// Counts a command when this turn's part of it is done.
     #[inline]
     pub(super) fn done(&mut self, command: CommandName) {
         if command != self.last {

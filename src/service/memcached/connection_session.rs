@@ -181,7 +181,7 @@ impl ConnectionSession {
         next
     }
 
-    /// Gives a turn what the session has kept since the last one.
+    /// Gives a turn the state that the session has kept since the last one.
     fn lend_to(&mut self, context: &mut TurnContext<'_>) {
         context.output.may_insert = self.may_insert;
         context.operations.may_wait = !self.is_datagram;
@@ -193,7 +193,7 @@ impl ConnectionSession {
         }
     }
 
-    /// Keeps what a turn leaves for the next one.
+    /// Keeps the state of a turn for the next one.
     fn take_back(&mut self, context: &mut TurnContext<'_>) {
         self.insertions = std::mem::take(&mut context.output.insertions);
         self.fetches = std::mem::take(&mut context.operations.fetches);

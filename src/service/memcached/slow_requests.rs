@@ -1,9 +1,10 @@
-//! Requests of memcached's protocols that took long: how a turn finds them, and `stats slowlog`.
+//! Requests of memcached's protocols that took long: the clock of a turn that finds them, and `stats slowlog`.
 //!
 //! The log itself is shared with RESP: [`SlowLog`]. The latency monitor gets their times, too.
 //!
-//! Cost: two looks at the clock for a turn with one request, none without a slow log. Requests behind the first one of a turn share a look, up to
-//! [`TOGETHER`] of them, so one in a pipeline costs an eighth of a look. If those took long together, the entry has the words of the last.
+//! Cost: two looks at the clock for a turn with one request, and none while both are off. Requests behind the first one of a turn share
+//! a look, up to [`TOGETHER`] of them, so a request in a pipeline costs an eighth of a look. If they took long together, the entry has
+//! the words of the last one.
 
 use std::time::{Duration, Instant};
 
@@ -23,12 +24,12 @@ const HEADER: usize = 24;
 /// The clock of a turn's requests.
 pub(super) struct RequestClock<'a> {
     log: &'a SlowLog,
-    /// `None` if nobody wants times.
+    /// `None` if the slow log and the latency monitor are off.
     since: Option<Instant>,
     /// Requests since the last look.
     count: u32,
     most: u32,
-    /// Where in the turn's input the last request begins.
+    /// The position in the turn's input at which the last request begins.
     last: usize,
 }
 
@@ -44,7 +45,7 @@ impl<'a> RequestClock<'a> {
         }
     }
 
-    /// Notes that a request has begun at this position of the input and is done, as far as this turn goes. Returns the time if it was long.
+    /// Notes that this turn's part of a request, which begins at this position of the input, is done. Returns the time if it was long.
     #[inline]
     pub(super) fn request_done(&mut self, start: usize) -> Option<Duration> {
         self.since?;
@@ -56,7 +57,7 @@ impl<'a> RequestClock<'a> {
         self.look()
     }
 
-    /// Counts the time of the pieces in which the last request was done before this turn.
+    /// Adds the time of the pieces of the last request that earlier turns have done.
     pub(super) fn add_earlier(&mut self, time: Duration) {
         self.since = self
             .since

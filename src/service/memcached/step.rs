@@ -20,7 +20,7 @@ pub(super) enum Step {
     NoMemory(usize),
     /// This much was consumed; the next reply waits for the origin.
     Fetch(usize),
-    /// Nothing was consumed: the command is done in pieces, and goes on.
+    /// Nothing was consumed, because the command is done in pieces and is not finished.
     Unfinished,
     /// This much was consumed; the password was wrong, so the reply waits.
     Delay(usize),
@@ -50,7 +50,7 @@ pub(super) enum ReadProgress {
     NoMemory,
     /// The origin was asked. Nothing was done.
     Fetching,
-    /// A piece was done.
+    /// A piece of the command is done, and the command is not finished.
     Unfinished,
 }
 

@@ -1,9 +1,9 @@
 //! The calls that a turn counts, and the time that they took.
 //!
-//! A look at the clock ends the time of one call and begins that of the next, so it counts the reading of the request, too.
-//! The first command of a turn and each command that may be long have a look of their own. Quick commands
-//! behind them in a pipeline share one: up to [`TOGETHER`] calls of the same command are counted with the mean of their
-//! times. So a quick command costs an eighth of a look in a pipeline and one look outside of it.
+//! A look at the clock ends the time of one call and begins that of the next, so the time of a call includes the reading of its
+//! request. The first command of a turn and each command that may be long have a look of their own. Quick commands behind them
+//! in a pipeline share one: up to [`TOGETHER`] calls of the same command count with the mean of their times. So a quick command
+//! costs an eighth of a look in a pipeline, and one look outside of it.
 
 use std::time::{Duration, Instant};
 
@@ -56,17 +56,18 @@ impl CountedCalls {
         added
     }
 
-    /// Forgets the call that has begun: it did nothing, and begins again later.
+    /// Forgets the present call, which has no reply yet and begins again later.
     pub(super) fn forget_call(&mut self) {
         self.count -= 1;
     }
 
-    /// Counts the time of the pieces in which the call that has begun was done before this turn.
+    /// Adds the time of the pieces of the present call that earlier turns have done.
     pub(super) fn add_earlier(&mut self, time: Duration) {
         self.since = self.since.checked_sub(time).unwrap_or(self.since);
     }
 
-    /// Notes that the call of this command has ended. Returns the calls that were added. `exact`: each call needs a look at the clock.
+    /// Notes that the call of this command has ended. Returns the calls that were added to the statistics. `exact` says whether each call
+    /// is timed by itself.
     #[inline]
     pub(super) fn end_call(
         &mut self,

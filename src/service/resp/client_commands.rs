@@ -1,4 +1,5 @@
-//! CLIENT: the name, number and modes of connections. CLIENT LIST and CLIENT KILL have files of their own.
+//! CLIENT: the table of its subcommands, and those for a connection's name, number and modes. The others are in `client_list`,
+//! `client_kill`, `client_tracking` and `pause`.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -134,7 +135,7 @@ fn setname(ctx: &mut Context<'_>) {
     ctx.reply.ok();
 }
 
-/// No command blocks, so no client can be unblocked.
+/// Always 0, because no command of larder blocks.
 fn unblock(ctx: &mut Context<'_>) {
     let how_fits = match ctx.args.len() {
         3 => true,

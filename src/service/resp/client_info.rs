@@ -1,7 +1,9 @@
 //! The parts of the clients' states that other clients see, and the registry of all clients.
 //!
-//! A session changes its own [`ClientInfo`]; CLIENT LIST and its like read those of all. Cost: the registry's lock when a client
-//! comes and goes. A turn stores the length of its input twice, a command its number once.
+//! A session changes its own [`ClientInfo`]. CLIENT LIST and its like read those of all clients.
+//!
+//! Cost: the registry's lock when a client connects and when it disconnects. A turn stores the length of its input twice, and a
+//! command its number once.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{
@@ -14,7 +16,7 @@ use super::acl::user::User;
 use super::acl::users::Users;
 use crate::server::Connection;
 
-/// A number of bytes as other clients see it: a request has at most 2 GiB.
+/// A number of bytes in the form in which other clients see it. A request has at most 2 GiB.
 pub(super) fn shown(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
@@ -35,7 +37,7 @@ pub(crate) struct ClientInfo {
     pub queued: AtomicI32,
     /// Memory of the commands queued.
     pub queued_bytes: AtomicU32,
-    /// Watches keys.
+    /// Whether the client watches keys.
     pub watching: AtomicBool,
     /// Memory of the watched keys.
     pub watched_bytes: AtomicU32,
@@ -45,12 +47,12 @@ pub(crate) struct ClientInfo {
     pub turn_input: AtomicU32,
     /// The length of the worker's output before the turn.
     pub turn_start: AtomicU32,
-    /// The next command of the client waits: for the end of a pause, for the origin, or for memory for its reply.
+    /// Whether the next command of the client waits: for the end of a pause, for the origin, or for memory for its reply.
     pub blocked: AtomicBool,
     pub no_evict: AtomicBool,
-    /// Sees the commands of all clients.
+    /// Whether MONITOR shows it the commands of all clients.
     pub monitors: AtomicBool,
-    /// CLIENT KILL has chosen this client. Its connection is about to be closed, and for other clients it is gone.
+    /// Whether CLIENT KILL has selected this client. Its connection is about to be closed, and other clients no longer see it.
     pub killed: AtomicBool,
     /// No other lock is taken while this one is held.
     names: Mutex<Names>,
@@ -88,7 +90,7 @@ impl ClientInfo {
         Arc::clone(&self.names().user.name)
     }
 
-    /// Whether one of the watched keys has changed. One that has expired counts when that is found.
+    /// Whether one of the watched keys has changed. An expired key counts from the time at which the store removes it.
     pub(crate) fn has_changed_keys(&self) -> bool {
         let changed = self.names().changed.upgrade();
         changed.is_some_and(|changed| changed.load(Relaxed))

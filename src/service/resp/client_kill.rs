@@ -75,11 +75,10 @@ fn kill_if(ctx: &mut Context<'_>, matches: impl Fn(&ClientInfo) -> bool) -> i64 
         }
         killed += 1;
         if info.id == own {
-            // After the answer.
+            // Its connection closes after the answer.
             ctx.client.set(CLOSE, true);
         } else {
-            // The flag ends a client whose turn is about to begin, the socket one that waits for
-            // bytes.
+            // The flag ends a client whose turn is about to begin. Closing the socket ends one that waits for bytes.
             info.killed.store(true, Relaxed);
             info.connection.kill();
         }

@@ -1,10 +1,11 @@
 //! One client as CLIENT LIST, CLIENT INFO and ACL LOG describe it: a line of `name=value`, with Redis's names in Redis's order.
 //!
-//! Programs read this line by its names, so it is complete. Where larder works in another way than Redis, the fields mean this:
+//! Programs read this line by its names, so it has all fields of Redis. Where larder works in another way than Redis, the fields mean
+//! this:
 //!
 //! | field | value |
 //! |---|---|
-//! | `qbuf` | bytes that have arrived and that no command has consumed; of a client whose commands run now, those of this turn |
+//! | `qbuf` | bytes that have arrived and that no command has consumed; while a client's commands run, the bytes of the turn |
 //! | `qbuf-free` | the free memory behind them |
 //! | `argv-mem` | memory of a large value that arrives in the memory of its item. The words of other commands stay in the input |
 //! | `multi-mem` | memory of the commands that MULTI has queued |
@@ -14,7 +15,7 @@
 //! | `events` | `w` while replies wait to be written, because nothing is read then; else `r` |
 //! | `sub`, `psub`, `ssub`, `redir` | as in Redis without subscriptions and tracking, which larder doesn't have |
 //!
-//! Of the flags, `b` is a client whose command waits: for the end of a pause, for the origin, or for memory for its reply.
+//! The flag `b` means that the client's command waits: for the end of a pause, for the origin, or for memory for its reply.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,4 @@
-//! CLIENT INFO and CLIENT LIST: connections, a line each.
+//! CLIENT INFO and CLIENT LIST: a line about each connection.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,7 +15,8 @@ pub(super) fn info(ctx: &mut Context<'_>) {
     ctx.reply.verbatim("txt", &text);
 }
 
-/// Appends the line of a client for the client that asks, which may be the same. One that was killed is gone for others.
+/// Appends the line of a client to the reply of the client that asks, which may be the same. A client that CLIENT KILL has selected has
+/// no line.
 fn describe_to(ctx: &Context<'_>, info: &ClientInfo, text: &mut String) {
     if info.killed.load(Relaxed) {
         return;
@@ -23,7 +24,7 @@ fn describe_to(ctx: &Context<'_>, info: &ClientInfo, text: &mut String) {
     if info.id != ctx.client.info.id {
         return describe(info, 0, text);
     }
-    // It may have been blocked until its turn.
+    // The client may have been blocked until this turn.
     info.blocked.store(false, Relaxed);
     let start = info.turn_start.load(Relaxed) as usize;
     describe(info, ctx.reply.position().saturating_sub(start), text);
@@ -50,7 +51,7 @@ pub(super) fn list(ctx: &mut Context<'_>) {
     }
     let mut text = String::new();
     match ids {
-        // In the order asked for.
+        // In the order of the request.
         Some(ids) => {
             for id in ids {
                 if let Some(info) = ctx.service.clients.get(id as u64) {

@@ -42,8 +42,7 @@ pub(crate) struct ClientState {
     pub info: Arc<ClientInfo>,
     db: u8,
     resp3: bool,
-    /// The modes that this client is in; 0 for nearly all clients, which is all that the hot path
-    /// checks.
+    /// The modes of this client. For nearly all clients it is 0, and that is the only check on the path of every command.
     pub mode: u16,
     user: Arc<User>,
     /// The version of the users that `user` and `mode` follow from.
@@ -51,7 +50,7 @@ pub(crate) struct ClientState {
     transaction: Option<Box<Transaction>>,
 }
 
-/// The state that only clients with a transaction or watched keys have.
+/// The state of a client with a transaction or watched keys.
 #[derive(Default)]
 pub(crate) struct Transaction {
     /// Commands between MULTI and EXEC.
@@ -87,7 +86,7 @@ impl ClientState {
     #[inline]
     pub(crate) fn end_turn(&mut self, next: Next) {
         self.info.turn_input.store(0, Relaxed);
-        // A client that looks again and again whether its command may run stays blocked meanwhile.
+        // A client whose session tries its command again and again stays blocked meanwhile.
         let blocked = matches!(next, Next::AwaitMemory | Next::Wait | Next::Later);
         if self.info.blocked.load(Relaxed) != blocked {
             self.info.blocked.store(blocked, Relaxed);
@@ -125,7 +124,7 @@ impl ClientState {
 
     #[cold]
     fn read_user(&mut self, users: &Users) {
-        // The version first: if a change comes meanwhile, it is read with the next call.
+        // The version is read first, so that the next call takes over a change that happens meanwhile.
         self.users_version = users.version();
         match users.get(&self.user.name) {
             Some(user) => self.user = user,
@@ -206,7 +205,7 @@ impl ClientState {
     /// Ends the watches.
     pub(crate) fn unwatch(&mut self, store: &Store) {
         if let Some(transaction) = &mut self.transaction {
-            // The flag that other clients see goes with the watches.
+            // This also ends the flag that other clients see.
             store.unwatch(&mut transaction.watcher);
             transaction.watched_bytes = 0;
         }

@@ -1,7 +1,7 @@
-//! CLIENT TRACKING and its like: client side caching, which larder doesn't have.
+//! CLIENT TRACKING and its like, for client side caching, which larder doesn't have.
 //!
-//! A client that asks for it gets an error, after those that Redis would give it, and goes on without. One that switches it off
-//! gets the answer of Redis.
+//! A client that switches it on gets an error, and can go on without it. A request that Redis refuses gets Redis's error instead. A
+//! client that switches it off gets the answer of Redis.
 
 use super::arguments::is;
 use super::context::Context;
@@ -64,7 +64,7 @@ fn redirect(ctx: &Context<'_>, word: &[u8], former: Option<i64>) -> Result<i64, 
     }
 }
 
-/// The reason why tracking is not switched on: what Redis would say first, or that there is none.
+/// The error of a request to switch tracking on: Redis's if it refuses these options, or else that larder has no tracking.
 fn refusal(options: &TrackingOptions<'_>) -> Vec<u8> {
     if !options.broadcasts && !options.prefixes.is_empty() {
         return b"ERR PREFIX option requires BCAST mode to be enabled".into();
@@ -93,14 +93,14 @@ fn refusal(options: &TrackingOptions<'_>) -> Vec<u8> {
     }
 }
 
-/// No client is in a tracking mode.
+/// Always an error, because no client is in a tracking mode.
 pub(super) fn caching(ctx: &mut Context<'_>) {
     ctx.reply.error(
         "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
     );
 }
 
-/// No invalidation is redirected.
+/// Always -1, because no invalidation is redirected.
 pub(super) fn getredir(ctx: &mut Context<'_>) {
     ctx.reply.integer(-1);
 }

@@ -32,7 +32,7 @@ pub(crate) struct Context<'a> {
     pub is_fetching: bool,
     /// The command may be done in pieces, and keeps a large reply here. `None` if it can't, as in a transaction.
     pub large: Option<&'a mut Option<Box<LargeReply>>>,
-    /// The time of the pieces of the command that were done in earlier turns.
+    /// The time of the pieces of the command that earlier turns have done.
     pub earlier: Duration,
     /// The full name of the command that runs: `get`, or `client|id` for a subcommand.
     pub name: &'static str,

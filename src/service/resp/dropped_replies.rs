@@ -1,5 +1,5 @@
-//! Replies that are not sent as they are after a command has run: those of a command that has to wait and of a client that wants
-//! none are dropped, and large ones are sent in parts.
+//! Replies that are not sent as a command has made them. The reply of a command that has to wait is dropped, and so are the replies
+//! to a client that wants none. A large reply is sent in parts.
 
 use super::client_state::{CLOSE, REPLY_FILTERED, REPLY_SKIP, REPLY_SKIP_NEXT};
 use super::large_reply::LargeReply;
@@ -18,7 +18,7 @@ impl CommandRunner<'_> {
         }
     }
 
-    /// Puts the next part of a large reply into the output. Whether the turn ends with it.
+    /// Puts the next part of a large reply into the output. Returns whether the turn ends with it.
     #[inline]
     pub(super) fn sends_large_reply(&mut self) -> bool {
         match self.large.as_deref_mut() {

@@ -46,7 +46,7 @@ impl RespFigures {
 }
 
 impl Resp {
-    /// Its figures now, the latencies by these upper bounds in nanoseconds.
+    /// The figures now. Latencies are counted up to these bounds in nanoseconds.
     pub(crate) fn figures(&self, bounds: &[u64]) -> RespFigures {
         let shared = &self.shared;
         let of_command = |entry: &'static CommandEntry| {
@@ -57,7 +57,7 @@ impl Resp {
                 seconds: counters.nanoseconds.load(Relaxed) as f64 / 1e9,
                 rejected: counters.rejected.load(Relaxed),
                 failed: counters.failed.load(Relaxed),
-                // In this order, so that none of the first is larger than the last.
+                // The total is read last, so that no count of `within` is larger.
                 within: counters.latency.calls_within_each(bounds),
                 timed: counters.latency.calls(),
             }

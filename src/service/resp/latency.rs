@@ -88,7 +88,7 @@ fn history(ctx: &mut Context<'_>) {
     }
 }
 
-/// The names of events may have any letter case here, as in Redis, but not elsewhere.
+/// As in Redis, the names of events may have any letter case here, but not in the other subcommands.
 fn reset(ctx: &mut Context<'_>) {
     let named = ctx.args.from(2);
     let is_named = |event: &str| {

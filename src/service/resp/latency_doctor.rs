@@ -1,7 +1,7 @@
 //! LATENCY DOCTOR: a report on the latency monitor's samples, with advice.
 //!
-//! Its lines about events have the form of Redis's. The advice is larder's own, because much of Redis's is about forks, huge pages and
-//! the append-only file, which larder doesn't have.
+//! The lines about events have the form of Redis's. The advice is larder's own, because much of Redis's advice is about forks, huge
+//! pages and the append-only file, which larder doesn't have.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use crate::service::slow_log::SlowLog;
 struct EventFigures {
     average: u64,
     mean_deviation: u64,
-    /// Seconds for each sample since the first one.
+    /// The mean number of seconds between two samples.
     period: f64,
 }
 

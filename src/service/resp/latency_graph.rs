@@ -1,7 +1,7 @@
 //! LATENCY GRAPH: the samples of an event as a picture of characters, as Redis draws it.
 //!
-//! Each sample is a column of four rows with three levels in each, from the lowest sample to the highest. Its age is below it, from
-//! top to bottom. After [`COLUMNS`] samples a further picture follows.
+//! Each sample is a column of [`ROWS`] rows with three levels in each, from the lowest sample to the highest. The letters of its age
+//! are below the column, from top to bottom. After [`COLUMNS`] samples another picture follows.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ const COLUMNS: usize = 80;
 
 const ROWS: u64 = 4;
 
-/// The levels in a row, from below. A row that is below the top of its column is full.
+/// The levels in a row, the lowest first. A row below the top of its column is full.
 const LEVELS: [char; 3] = ['_', 'o', '#'];
 const FULL: char = '|';
 

@@ -8,7 +8,7 @@
 //! A line has the time, the database, the client's address and the words of the command, in Redis's form. Commands that
 //! administer the server aren't shown, and passwords are replaced. RESET ends it.
 //!
-//! Cost while nobody monitors: a look at one number for each command. While somebody does, a lock that all clients share.
+//! Cost without a monitor: a load of one number for each command. With one, each command takes a lock that all clients share.
 //!
 //! Bounds: see `monitors`, which has the buffers.
 

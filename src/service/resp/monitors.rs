@@ -28,7 +28,7 @@ struct Monitor {
 }
 
 impl Monitors {
-    /// Whether somebody monitors.
+    /// Whether a client monitors.
     #[inline]
     pub(super) fn are_any(&self) -> bool {
         self.count.load(Relaxed) > 0

@@ -1,7 +1,9 @@
 //! CLIENT PAUSE: the commands of clients wait until a time, or until CLIENT UNPAUSE.
 //!
-//! A command that has to wait stays in its connection's input. The session looks again every 20 ms, and answers the
-//! commands in their order. Cost without a pause: one load for each command.
+//! A command that has to wait stays in its connection's input, and so do the commands behind it. The session tries it again every
+//! 20 ms.
+//!
+//! Cost without a pause: one load for each command.
 
 use super::context::Context;
 use super::errors;
@@ -43,7 +45,7 @@ pub(super) fn pause(ctx: &mut Context<'_>) {
         Some(..0) => "ERR timeout is negative",
         Some(milliseconds) => {
             let now = ctx.store.now_ms();
-            // A pause of no time is none. As in Redis, so is one whose end is no time.
+            // A pause whose end can't be written as a time is no pause, as in Redis.
             let end = now.checked_add(milliseconds.unsigned_abs());
             if let Some(end) = end.filter(|end| *end <= i64::MAX as u64) {
                 ctx.service.pause.begin(end, all, now);

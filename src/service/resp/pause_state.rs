@@ -1,17 +1,17 @@
-//! The pause of clients: its end, and the commands that wait.
+//! The state of CLIENT PAUSE: the end of the pause, and whether it holds all commands or writes alone.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The commands that wait.
+/// A pause of clients, or none.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
-    /// The end of the pause by the store's clock, in milliseconds; 0 without one. The lowest bit says whether all commands wait,
-    /// not only those that write.
+    /// The end of the pause by the store's clock, in milliseconds, shifted by one bit; 0 without a pause. The lowest bit is set if all
+    /// commands wait, and not only those that write.
     end: AtomicU64,
 }
 
 impl Pause {
-    /// Begins a pause, or extends the one that there is, up to this time.
+    /// Begins a pause up to this time, or extends the present one.
     pub(super) fn begin(&self, end_ms: u64, all: bool, now_ms: u64) {
         let longer = |old: u64| {
             let old = if old >> 1 > now_ms { old } else { 0 };
@@ -31,14 +31,14 @@ impl Pause {
         self.end.load(Relaxed) != 0
     }
 
-    /// Whether commands wait at this time: `None`, or whether all do.
+    /// The commands that wait at this time: `None` if no command does, or whether all do, and not only those that write.
     #[cold]
     pub(super) fn holds(&self, now_ms: u64) -> Option<bool> {
         let end = self.end.load(Relaxed);
         if end >> 1 > now_ms {
             return Some(end & 1 == 1);
         }
-        // A pause that began meanwhile stays.
+        // Not if another pause has begun meanwhile.
         let _ = self.end.compare_exchange(end, 0, Relaxed, Relaxed);
         None
     }

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Milliseconds that a rate is the mean of, at least.
+/// The shortest span of a rate, in milliseconds.
 const LEAST_SPAN_MS: u64 = 1000;
 
 /// Numbers in a second.

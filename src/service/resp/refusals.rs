@@ -26,7 +26,7 @@ impl CommandRunner<'_> {
         self.refuse(None, &errors::unknown_command(args));
     }
 
-    /// Answers a name that no subcommand has.
+    /// Answers the error for an unknown subcommand.
     #[cold]
     pub(super) fn unknown_subcommand(&mut self, entry: &CommandEntry, args: CommandArgs<'_>) {
         self.client.info.command.store(NO_COMMAND, Relaxed);

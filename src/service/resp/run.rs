@@ -1,4 +1,4 @@
-//! The execution of one command: its context and the budget of its reply, and what follows if it has no reply yet.
+//! The execution of one command: its context, the budget of its reply, and the next step if it has no reply yet.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -54,7 +54,7 @@ pub(crate) struct RespSession {
     may_insert: bool,
     /// The fetches that the current command waits for.
     fetches: CommandFetches,
-    /// A command that is done in pieces, or its reply.
+    /// The state of a command that is done in pieces, or the rest of its reply.
     large: Option<Box<LargeReply>>,
 }
 
@@ -308,7 +308,7 @@ impl CommandRunner<'_> {
     /// Runs one command, or queues or refuses it.
     #[inline]
     pub(super) fn command(&mut self, args: CommandArgs<'_>) {
-        // If the command may no longer run, what it has read is dropped.
+        // A command in pieces that may no longer run drops the pieces that it has read.
         let begun = self.large.take();
         let entry = match self.table.find(args) {
             CommandLookup::Command(entry) => entry,

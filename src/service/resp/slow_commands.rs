@@ -1,4 +1,4 @@
-//! SLOWLOG, and what a RESP session does with a command that took long: for the slow log, and for the latency monitor.
+//! SLOWLOG, and the notes that a RESP session makes of a command that took long, for the slow log and for the latency monitor.
 //!
 //! The log itself is shared with memcached's protocols: [`SlowLog`](crate::service::slow_log::SlowLog).
 
@@ -69,8 +69,8 @@ impl CommandRunner<'_> {
     }
 }
 
-/// Notes calls that took long. In the slow log, the words of several calls, or of one whose words are gone, are only the
-/// command's name and the number of calls.
+/// Notes calls that took long. Several calls, or one whose words are no longer known, have only the command's name and the number of
+/// calls in the slow log.
 #[cold]
 fn note_slow_calls(
     service: &ServiceState,

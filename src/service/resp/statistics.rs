@@ -108,7 +108,7 @@ impl Statistics {
         self.locked().clone().into_iter().collect()
     }
 
-    /// Begins anew.
+    /// Sets all counts to zero.
     pub(crate) fn reset(&self) {
         for counters in &self.commands {
             let CommandCounters {

@@ -7,9 +7,8 @@
 //!   EXEC         takes the store for itself, asks whether a has changed, runs the queue or answers null
 //! ```
 //!
-//! The store notes every change of a watched key, also one that was undone again; see
-//! [`Watcher`](crate::store::Watcher) for the cost of that. Each key is kept twice, here and in its
-//! shard.
+//! The store notes every change of a watched key, also one that is undone later. [`Watcher`](crate::store::Watcher) describes the cost.
+//! Each watched key is kept twice: here, and in its shard.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -109,7 +108,7 @@ fn exec(ctx: &mut Context<'_>) {
     if changed {
         return ctx.reply.null_array();
     }
-    // Its commands see it as long as they run.
+    // The client still has its queue while the commands run, so that a CLIENT LIST among them shows it.
     ctx.client.info.show_queue(queue.len() as i32, queued);
     let start = ctx.reply.position();
     ctx.reply.array(queue.len());

@@ -1,4 +1,4 @@
-//! A panic while the screen is open, in a pseudo-terminal: the test runs itself there, and panics.
+//! A panic while the screen is open. The test starts itself in a pseudo-terminal, and panics there.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -10,7 +10,7 @@ use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
 use super::screen::Screen;
 
-/// In the environment of the test that panics.
+/// The environment variable of the test that panics.
 const PANICS: &str = "LARDER_TEST_PANICS_ON_THE_SCREEN";
 
 /// Opens and leaves the screen that programs draw on.
@@ -52,7 +52,7 @@ fn a_panic_restores_the_terminal_before_its_message() {
         .stderr(side())
         .spawn()
         .expect("it starts");
-    // It stays open: with its end, the other side has no settings.
+    // It stays open, because the other side loses its settings when it closes.
     let mut ours = File::from(ours);
     let printed = read_until_failed(&mut ours);
     assert!(!child.wait().expect("it ends").success());

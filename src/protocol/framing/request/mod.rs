@@ -141,7 +141,7 @@ pub(crate) fn command_names() -> impl ExactSizeIterator<Item = &'static str> {
     table::TABLE.iter().map(|entry| entry.name)
 }
 
-/// The number of the command of this name, in capital letters or not.
+/// The number of a command. Its name may have any letter case.
 pub(crate) fn command_number(name: &[u8]) -> Option<usize> {
     table::number(name)
 }

@@ -34,7 +34,7 @@ pub(super) fn find(name: &[u8]) -> Option<&'static CommandEntry> {
     number(name).map(|number| &TABLE[number])
 }
 
-/// The number of the command of this name, in capital letters or not: its position in the table.
+/// The number of a command, which is its position in the table. The name may have any letter case.
 pub(super) fn number(name: &[u8]) -> Option<usize> {
     let mut lower = [0; 24];
     let lower = lower.get_mut(..name.len())?;

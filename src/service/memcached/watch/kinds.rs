@@ -20,8 +20,8 @@ impl EventKinds {
     /// Kinds of memcached's events that larder never has.
     const NONE: EventKinds = EventKinds(0);
 
-    /// Those with these names; `None` if one is unknown. As in memcached, the beginning of a name is enough, and the
-    /// first that fits counts.
+    /// The kinds with these names; `None` if one is unknown. As in memcached, a word is the beginning of a name, and the first
+    /// name that fits is used.
     pub(crate) fn named(words: Words<'_>) -> Option<EventKinds> {
         if words.is_empty() {
             return Some(EventKinds::FETCHERS);

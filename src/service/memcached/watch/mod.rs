@@ -9,10 +9,10 @@
 //! A client that sends `watch fetchers evictions` gets no further replies, only lines of these kinds of events. It may
 //! send nothing more; what it sends is discarded. `kinds` has the names of the kinds, and `lines` the forms of the lines.
 //!
-//! Cost while nobody watches: a look at one byte for each operation, each eviction and each connection. While somebody
-//! watches, an event of the kind takes a lock that all connections share, and about a microsecond. A watcher that reads
-//! more slowly than events come has lines skipped, never delayed: its buffer has at most [`BUFFER`] bytes, and `skipped=N`
-//! stands where lines are missing.
+//! Cost without a watcher: a load of one byte for each operation, each eviction and each connection. With a watcher, an event of
+//! its kinds takes a lock that all connections share, and about a microsecond. The buffer of a watcher has at most [`BUFFER`]
+//! bytes. If it is full because the client reads slowly, lines are skipped, and `skipped=N` is written in their place. So events never
+//! wait for a watcher.
 //!
 //! Invariants: the numbers of lines (`gid`) rise in each watcher's stream. The lock is taken below that of a shard, and
 //! nothing else is locked under it.
@@ -73,9 +73,9 @@ struct Watcher {
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct LogFigures {
     pub(super) watchers: usize,
-    /// Lines that were written for one watcher at least.
+    /// Lines that at least one watcher wanted.
     pub(super) written: u64,
-    /// Lines that were skipped, and sent, counted for each watcher.
+    /// Lines that were skipped, and lines that were sent, each counted once for each watcher.
     pub(super) skipped: u64,
     pub(super) sent: u64,
 }
@@ -97,7 +97,7 @@ impl EventLog {
         log
     }
 
-    /// Whether somebody watches events of this kind.
+    /// Whether there is a watcher of this kind of event.
     #[inline]
     pub(super) fn wants(&self, kind: EventKinds) -> bool {
         self.wanted.load(Ordering::Relaxed) & kind.0 != 0
@@ -136,7 +136,7 @@ impl EventLog {
         self.locked().figures = LogFigures::default();
     }
 
-    /// Gives a line to all who watch this kind of event. `rest` writes what follows time and number.
+    /// Gives a line to each watcher of this kind of event. `rest` writes the line behind its time and number.
     fn write(&self, kind: EventKinds, rest: impl FnOnce(&mut Vec<u8>)) {
         let now_ms = self.store.now_ms();
         let mut list = self.locked();
@@ -207,7 +207,7 @@ impl EventLog {
             .report_evictions(wanted & EventKinds::EVICTIONS.0 != 0);
     }
 
-    /// The list is whole between any two statements that change it.
+    /// The list. Each statement leaves it whole, so a panic under the lock does no harm.
     fn locked(&self) -> MutexGuard<'_, WatcherList> {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -229,7 +229,7 @@ impl Watcher {
     }
 }
 
-/// The state of a connection that watches. Dropping it ends that.
+/// The state of a connection that watches. The watch ends when it is dropped.
 pub(super) struct Watching {
     log: Arc<EventLog>,
     number: u64,
@@ -244,7 +244,7 @@ impl Watching {
         let lines = watcher.map_or(Vec::new(), |watcher| std::mem::take(&mut watcher.buffer));
         drop(list);
         output.extend_from_slice(&lines);
-        // So many that the buffer may not last until the next turn.
+        // So many lines that the buffer may be full before the next turn.
         let is_urgent = lines.len() > BUFFER / 4;
         if is_urgent { Next::Again } else { Next::Later }
     }
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_time_and_number_and_goes_to_those_who_want_its_kind() {
+    fn a_line_has_time_and_number_and_goes_to_the_watchers_of_its_kind() {
         let log = log();
         let mut reads = log.add(EventKinds::FETCHERS).unwrap();
         let mut writes = log.add(EventKinds::MUTATIONS).unwrap();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_wanted_as_long_as_somebody_watches_them() {
+    fn kinds_are_wanted_as_long_as_they_have_a_watcher() {
         let log = log();
         let first = log.add(EventKinds::FETCHERS).unwrap();
         let second = log.add(EventKinds::EVICTIONS).unwrap();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_at_most_so_many_watchers() {
+    fn watchers_beyond_the_limit_are_refused() {
         let log = log();
         let mut watching: Vec<_> = (0..WATCHERS)
             .map(|_| log.add(EventKinds::FETCHERS).unwrap())
