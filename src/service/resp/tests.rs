@@ -21,6 +21,11 @@ fn service(settings: Settings) -> Resp {
     Resp::new(Arc::new(store), Connections::new(), settings)
 }
 
+/// Clients of a service.
+fn clients<const COUNT: usize>(service: &Resp) -> [Box<dyn Session>; COUNT] {
+    std::array::from_fn(|_| service.open(Peer::detached()))
+}
+
 fn session() -> Box<dyn Session> {
     service(Settings::default()).open(Peer::detached())
 }

@@ -13,17 +13,20 @@ fn fill(session: &mut dyn Session, children: usize) {
     assert_eq!(output.len(), "STORED\r\n".len() * (children + 1));
 }
 
-fn both() -> (Box<dyn Session>, Box<dyn Session>) {
+/// A service with memory for all children of these tests.
+fn service() -> Memcached {
     let config = Config {
         memory: 64 << 20,
         ..Config::default()
     };
-    let store = Arc::new(Store::new(config, Clock::manual(1_700_000_000_000)));
-    let service = Memcached::new(store, Connections::new(), Settings::default());
-    (
-        service.open(Peer::detached()),
-        service.open(Peer::detached()),
-    )
+    let store = Store::new(config, Clock::manual(1_700_000_000_000));
+    Memcached::new(Arc::new(store), Connections::new(), Settings::default())
+}
+
+/// Two clients of one service.
+fn two_clients() -> [Box<dyn Session>; 2] {
+    let service = service();
+    [(); 2].map(|()| service.open(Peer::detached()))
 }
 
 /// The reply for these children in this order.
@@ -43,7 +46,7 @@ fn turn(session: &mut dyn Session, input: &mut Vec<u8>, output: &mut Vec<u8>) ->
 #[test]
 fn the_list_in_pieces_has_the_same_bytes_as_at_once() {
     for children in [1, 512, 513, 5000] {
-        let (mut session, _) = both();
+        let [mut session, _] = two_clients();
         fill(&mut *session, children);
         let (output, ..) = converse(&mut *session, &[b"getch big\r\nversion\r\n"]);
         let expected = listing(0..children);
@@ -54,7 +57,7 @@ fn the_list_in_pieces_has_the_same_bytes_as_at_once() {
 
 #[test]
 fn other_connections_are_answered_between_the_pieces_and_the_list_is_that_of_the_last() {
-    let (mut one, mut other) = both();
+    let [mut one, mut other] = two_clients();
     fill(&mut *one, 3000);
     let (mut input, mut output) = (b"getch big\r\nget none\r\n".to_vec(), Vec::new());
     let mut pieces = 0;
@@ -80,7 +83,7 @@ fn other_connections_are_answered_between_the_pieces_and_the_list_is_that_of_the
 
 #[test]
 fn an_item_that_is_removed_while_its_children_are_read_has_none() {
-    let (mut one, mut other) = both();
+    let [mut one, mut other] = two_clients();
     fill(&mut *one, 1000);
     let (mut input, mut output) = (b"getch big\r\n".to_vec(), Vec::new());
     assert_eq!(
@@ -94,11 +97,7 @@ fn an_item_that_is_removed_while_its_children_are_read_has_none() {
 
 #[test]
 fn a_list_in_pieces_counts_as_one_request() {
-    let store = Arc::new(Store::new(
-        Config::default(),
-        Clock::manual(1_700_000_000_000),
-    ));
-    let service = Memcached::new(store, Connections::new(), Settings::default());
+    let service = service();
     let mut session = service.open(Peer::detached());
     fill(&mut *session, 3000);
     service.shared.slow_log().set_slower_than(0);
@@ -117,11 +116,7 @@ fn a_list_in_pieces_counts_as_one_request() {
 fn a_list_in_a_datagram_ends_where_it_is_too_long() {
     use crate::protocol::memcached::udp::TOO_LARGE;
     use crate::server::{DatagramService, DatagramSession};
-    let store = Arc::new(Store::new(
-        Config::default(),
-        Clock::manual(1_700_000_000_000),
-    ));
-    let service = Memcached::new(store, Connections::new(), Settings::default());
+    let service = service();
     let mut session = service.open(Peer::detached());
     fill(&mut *session, 5000);
     let mut socket: Box<dyn DatagramSession> = service.open_socket(Peer::detached());

@@ -43,10 +43,7 @@ fn the_reply_in_pieces_has_the_same_bytes_as_at_once() {
 #[test]
 fn other_connections_are_answered_between_the_pieces_and_the_reply_is_the_state_at_the_last() {
     let service = service(Settings::default());
-    let (mut one, mut other) = (
-        service.open(Peer::detached()),
-        service.open(Peer::detached()),
-    );
+    let [mut one, mut other] = clients(&service);
     fill(&mut *one, "big", 5000, 3);
     let mut number = 0;
     let mut reader = stepped(&mut *one, "HGETALL big\r\nPING\r\nHLEN big\r\n");
@@ -72,10 +69,7 @@ fn other_connections_are_answered_between_the_pieces_and_the_reply_is_the_state_
 #[test]
 fn a_hash_that_is_removed_or_replaced_all_the_time_is_read_in_the_end() {
     let service = service(Settings::default());
-    let (mut one, mut other) = (
-        service.open(Peer::detached()),
-        service.open(Peer::detached()),
-    );
+    let [mut one, mut other] = clients(&service);
     fill(&mut *one, "big", 2000, 3);
     fill(&mut *one, "other", 2000, 3);
     let mut reader = stepped(&mut *one, "HKEYS big\r\n");
@@ -114,11 +108,7 @@ fn a_hash_that_is_removed_or_replaced_all_the_time_is_read_in_the_end() {
 #[test]
 fn a_command_in_pieces_counts_as_one_call_and_one_hit_and_is_shown_once() {
     let service = service(Settings::default());
-    let (mut one, mut other) = (
-        service.open(Peer::detached()),
-        service.open(Peer::detached()),
-    );
-    let mut monitor = service.open(Peer::detached());
+    let [mut one, mut other, mut monitor] = clients(&service);
     fill(&mut *one, "big", 3000, 3);
     converse(
         &mut *one,
@@ -181,10 +171,7 @@ fn a_reply_that_the_client_does_not_want_is_dropped_and_those_behind_it_are_not(
 #[test]
 fn a_pause_lets_a_command_end_that_has_begun() {
     let service = service(Settings::default());
-    let (mut one, mut other) = (
-        service.open(Peer::detached()),
-        service.open(Peer::detached()),
-    );
+    let [mut one, mut other] = clients(&service);
     fill(&mut *one, "big", 3000, 3);
     let expected = at_once(&mut *other, "HVALS big");
     let mut reader = stepped(&mut *one, "HVALS big\r\nPING\r\n");
@@ -198,10 +185,7 @@ fn a_pause_lets_a_command_end_that_has_begun() {
 #[test]
 fn a_client_that_may_no_longer_read_gets_an_error_in_the_middle() {
     let service = service(Settings::default());
-    let (mut one, mut other) = (
-        service.open(Peer::detached()),
-        service.open(Peer::detached()),
-    );
+    let [mut one, mut other] = clients(&service);
     fill(&mut *one, "big", 3000, 3);
     converse(
         &mut *other,

@@ -30,10 +30,7 @@ fn sorted(reply: &[u8]) -> Vec<String> {
 fn keys_in_pieces_are_the_same_as_at_once_and_other_clients_are_answered_between_them() {
     for (keys, least) in [(0, 0), (1, 0), (4000, 0), (5000, 8), (20_000, 38)] {
         let service = service(Settings::default());
-        let (mut one, mut other) = (
-            service.open(Peer::detached()),
-            service.open(Peer::detached()),
-        );
+        let [mut one, mut other] = clients(&service);
         fill(&mut *one, keys);
         for pattern in ["*", "key*", "*9", "nothing"] {
             let expected = sorted(&at_once(&mut *other, &format!("KEYS {pattern}")));
@@ -52,10 +49,7 @@ fn keys_in_pieces_are_the_same_as_at_once_and_other_clients_are_answered_between
 #[test]
 fn keys_that_stay_are_found_while_others_come_and_go() {
     let service = service(Settings::default());
-    let (mut one, mut other) = (
-        service.open(Peer::detached()),
-        service.open(Peer::detached()),
-    );
+    let [mut one, mut other] = clients(&service);
     fill(&mut *one, 10_000);
     let mut number = 0;
     let mut reader = stepped(&mut *one, "KEYS *\r\nPING\r\n");
