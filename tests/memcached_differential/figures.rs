@@ -42,7 +42,7 @@ pub(crate) fn figures(reply: &[u8]) -> Figures {
     lines.collect()
 }
 
-/// How much each determined figure has grown.
+/// The growth of each determined figure.
 pub(crate) fn growth(before: &Figures, after: &Figures) -> BTreeMap<&'static str, u64> {
     let number = |figures: &Figures, name| figures.get(name)?.parse::<u64>().ok();
     let grown = DETERMINED.iter().filter_map(|name| {

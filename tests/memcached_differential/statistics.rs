@@ -23,7 +23,7 @@ impl Both {
         replies.map(|reply| figures(&reply))
     }
 
-    /// How both have counted a stream, if they differ.
+    /// The counts of a stream by both servers, if they differ.
     fn difference_in_counts(
         &self,
         form: Form,

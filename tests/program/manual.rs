@@ -120,7 +120,7 @@ fn bash_completes_commands_and_options() {
     }
 }
 
-/// The lines that each shell completes to.
+/// The lines to complete, and the completed line that each shell shows.
 const COMPLETED: [(&str, &str); 3] = [
     ("larder inval", "larder invalidate"),
     ("larder serve --max-c", "larder serve --max-connections"),

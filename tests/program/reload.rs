@@ -139,7 +139,7 @@ fn the_limit_of_open_files_is_raised_when_more_connections_are_allowed() {
     assert!(allowed(&larder) > 600, "{}", allowed(&larder));
 }
 
-/// The number is one that the system allows nobody, because root may exceed the hard limit.
+/// The number is more than the system allows any process, because root may exceed the hard limit.
 #[test]
 fn more_connections_than_the_system_allows_leave_the_number_as_it_was() {
     const TOO_MANY: u32 = u32::MAX;

@@ -45,7 +45,7 @@ impl Both {
         both
     }
 
-    /// How both have counted some commands.
+    /// The counts of some commands by both servers.
     fn counts(&mut self, what: &str, commands: &[Vec<String>]) -> [BTreeMap<String, String>; 2] {
         self.begin(what, "2");
         self.tell(&["CONFIG", "RESETSTAT"].map(str::to_owned));
