@@ -1,5 +1,7 @@
 //! `larder top` beside larder, memcached, redis-server and proxies, by its plain table, its JSON and its screen.
 
+#[path = "top/admin.rs"]
+mod admin;
 mod support;
 #[path = "top/terminal.rs"]
 mod terminal;

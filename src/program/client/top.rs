@@ -20,6 +20,7 @@ Try it:
   larder top                                    larder or memcached on 127.0.0.1:11211
   larder top 127.0.0.1:11211 127.0.0.1:6379     a memcached and a Redis
   larder top --servers servers.txt              all servers of a pool
+  larder top 127.0.0.1:9121                     all figures of a larder, proxy or invalidate, by its --admin
   larder top --once --json 127.0.0.1:6379       the figures of a second, for a script
 
 A proxy is shown with the servers behind it. Rates are those of the last interval.
@@ -30,8 +31,8 @@ Exit code of --once and --json: 0 if all servers are up, 1 if one is down, 2 if 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TopArgs {
-    /// A server: HOST:PORT, or a path with a slash for a Unix socket. It is asked for its protocol [default:
-    /// 127.0.0.1:11211, with --resp 127.0.0.1:6379]
+    /// A server, or the admin listener of a larder: HOST:PORT, or a path with a slash for a Unix socket. It is asked for its
+    /// protocol [default: 127.0.0.1:11211, with --resp 127.0.0.1:6379]
     #[arg(value_name = "ADDR")]
     addresses: Vec<String>,
 
@@ -106,6 +107,7 @@ impl TopArgs {
             memcached_with_login: (asked && memcached.login.is_some())
                 .then(|| client(address, &memcached)),
             resp: client(address, &resp),
+            limit: self.timeout.0,
         });
         Ok(watched.collect())
     }

@@ -100,15 +100,19 @@ fn table(app: &App, page: &mut Lines<'_, '_>) {
     }
     if with_series {
         let view = app.selected();
-        let all = [
+        let mut all = vec![
             Series::Requests,
             Series::HitRatio,
             Series::Evictions,
             Series::Latency,
+            Series::Answers,
+            Series::Errors,
         ];
+        all.retain(|one| one.is_reported(view));
+        all.truncate(4);
         let span = long_time(app.interval.as_secs_f64().mul_add(HISTORY as f64, 0.5) as u64);
         page.put(&format!("{}, the last {span}:", view.address), Style::new());
-        let rows = page.left().saturating_sub(1) / all.len() as u16;
+        let rows = page.left().saturating_sub(1) / all.len().max(1) as u16;
         series::draw(view, &all, rows.clamp(1, TALLEST), page);
     }
 }

@@ -1,11 +1,13 @@
-//! The figures of memcached's `stats`, of larder's and of a proxy's.
+//! The figures of memcached's `stats`, of larder's, of a proxy's, and of an invalidation server's.
 //!
 //! memcached counts keys of a `get`, not lines. A command that it doesn't count, such as `version` or `stats`, is no request here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::reading::{Counter, Gauges, PerCounter, Reading, Reported, UpstreamFigures};
+use super::reading::{
+    Counter, Gauges, PerCounter, Reading, Reported, TargetFigures, UpstreamFigures,
+};
 use super::text::printable;
 
 /// The kinds of requests, and the counters of each.
@@ -58,10 +60,6 @@ pub(super) fn reading(stats: &[(String, String)], proxy: &[(String, String)]) ->
     }
     let text = |name: &str| printable(reported.text(name).unwrap_or_default(), 20);
     Reading {
-        program: match protocols.is_empty() {
-            true => "memcached",
-            false => "larder",
-        },
         version: text("version"),
         process: text("pid"),
         uptime: reported.number("uptime"),
@@ -73,12 +71,14 @@ pub(super) fn reading(stats: &[(String, String)], proxy: &[(String, String)]) ->
             connections: reported.number("curr_connections"),
             max_connections: reported.number("max_connections"),
         },
-        kinds,
-        protocols,
-        upstreams: Vec::new(),
-        latency: None,
+        ..Reading::of(match protocols.is_empty() {
+            true => "memcached",
+            false => "larder",
+        })
     }
+    .with_kinds(kinds, protocols)
     .with_upstreams(upstreams(proxy))
+    .with_targets(reported.number("recorded"), targets(stats))
     .bounded()
 }
 
@@ -102,6 +102,44 @@ fn upstreams(lines: &[(String, String)]) -> Vec<UpstreamFigures> {
     }
     found.retain(|upstream| !upstream.state.is_empty());
     found
+}
+
+/// The servers of `larder invalidate` in lines `TARGET/HOST:PORT:NAME value`.
+fn targets(lines: &[(String, String)]) -> Vec<TargetFigures> {
+    let mut found: Vec<TargetFigures> = Vec::new();
+    for (line, value) in lines {
+        let Some((name, figure)) = line.rsplit_once(':').filter(|it| it.0.contains('/')) else {
+            continue;
+        };
+        let name = printable(name, 60);
+        if found.last().is_none_or(|last| last.name != name) {
+            found.push(TargetFigures {
+                name,
+                ..Default::default()
+            });
+        }
+        if let Some(target) = found.last_mut() {
+            target.put(figure, value);
+        }
+    }
+    found.retain(|target| !target.state.is_empty());
+    found
+}
+
+impl TargetFigures {
+    /// A figure of this name; others are ignored.
+    pub(super) fn put(&mut self, name: &str, value: &str) {
+        let number = || value.parse().unwrap_or(0);
+        match name {
+            "state" => self.state = printable(value, 20),
+            "pending" => self.waiting = number(),
+            "oldest_seconds" => self.oldest = number(),
+            "delivered" => self.delivered = number(),
+            "retries" => self.retries = number(),
+            "flushes" => self.flushes = number(),
+            _ => {}
+        }
+    }
 }
 
 impl UpstreamFigures {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   WatchedServer ─▶ sampler: a thread for each server, larder::client ─▶ Sampled
-//!                       memcached.rs, redis.rs: `stats`, `INFO` to a Reading │
+//!          memcached.rs, redis.rs, admin.rs: `stats`, `INFO`, `/metrics` to a Reading │
 //!                                                                            ▼
 //!   once: a table or JSON ◀── Row ◀── ServerView: rates of two readings, history
 //!                                         │
@@ -12,12 +12,16 @@
 //! Invariants: only the sampler's threads wait for servers, and only `screen` touches the terminal. Everything else is a value that is given readings and the time. No text of a
 //! server reaches the terminal without its control characters escaped.
 //!
-//! Cost: a connection and a thread for each server, and two or three requests in an interval.
+//! Cost: a connection and a thread for each server, and one to three requests in an interval.
 
+mod admin;
 mod app;
 mod columns;
 mod detail;
 mod draw;
+mod exposition;
+mod histogram;
+mod http;
 mod lines;
 mod memcached;
 mod once;
@@ -28,9 +32,12 @@ mod row;
 mod sampler;
 mod screen;
 mod series;
+mod tables;
 mod text;
 mod view;
 
+#[cfg(test)]
+mod admin_tests;
 #[cfg(test)]
 mod panic_tests;
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::columns::Columns;
-use super::reading::{Counter, Gauges, PerCounter};
+use super::rates::Rates;
+use super::reading::{Counter, Gauges, PerCounter, Reading};
 use super::row::Row;
 use super::view::{ServerView, State};
 
@@ -61,20 +62,69 @@ fn server(view: &ServerView) -> Map<String, Value> {
     object.insert("hit_ratio".into(), row.hit_ratio.into());
     let since = view.hit_ratio_since_start();
     object.insert("hit_ratio_since_start".into(), since.into());
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
     let median = row.latencies.map(|(median, _)| milliseconds(median));
     let slowest = row.latencies.map(|(_, slowest)| milliseconds(slowest));
     object.insert("probe_median_ms".into(), median.into());
     object.insert("probe_slowest_ms".into(), slowest.into());
-    let rates = view.rates.as_ref();
+    object.extend(requests(view.rates.as_ref()));
+    object.insert("healthy".into(), reading.healthy.into());
+    object.insert("targets".into(), targets(reading));
+    object.insert("upstreams".into(), upstreams(reading));
+    object
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// Requests by kind, protocol and command, and their latencies in the server.
+fn requests(rates: Option<&Rates>) -> Map<String, Value> {
     let named = |rates: Option<&Vec<(String, f64)>>| -> Value {
         let pairs = rates.into_iter().flatten();
         let pairs = pairs.map(|(name, rate)| (name.clone(), Value::from(*rate)));
         Value::Object(pairs.collect())
     };
-    object.insert("kinds_per_second".into(), named(rates.map(|it| &it.kinds)));
-    let protocols = named(rates.map(|it| &it.protocols));
-    object.insert("protocols_per_second".into(), protocols);
+    let milliseconds_of = |times: Option<[f64; 2]>, at: usize| times.map(|it| it[at] * 1000.0);
+    let commands = rates.into_iter().flat_map(|rates| &rates.commands);
+    let commands = commands.map(|it| {
+        json!({
+            "protocol": it.protocol,
+            "command": it.command,
+            "requests_per_second": it.rate,
+            "median_ms": milliseconds_of(it.latencies, 0),
+            "p99_ms": milliseconds_of(it.latencies, 1),
+        })
+    });
+    let all = rates.and_then(|rates| rates.latencies);
+    let pairs = [
+        ("kinds_per_second", named(rates.map(|it| &it.kinds))),
+        ("protocols_per_second", named(rates.map(|it| &it.protocols))),
+        ("commands", commands.collect()),
+        ("median_ms", milliseconds_of(all, 0).into()),
+        ("p99_ms", milliseconds_of(all, 1).into()),
+    ];
+    let pairs = pairs.into_iter();
+    pairs
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn targets(reading: &Reading) -> Value {
+    let targets = reading.targets.iter().map(|target| {
+        json!({
+            "name": target.name,
+            "state": target.state,
+            "waiting": target.waiting,
+            "oldest_seconds": target.oldest,
+            "delivered": target.delivered,
+            "retries": target.retries,
+            "flushes": target.flushes,
+        })
+    });
+    targets.collect()
+}
+
+fn upstreams(reading: &Reading) -> Value {
     let upstreams = reading.upstreams.iter().map(|upstream| {
         json!({
             "address": upstream.address,
@@ -87,8 +137,7 @@ fn server(view: &ServerView) -> Map<String, Value> {
             "p99_ms": milliseconds(upstream.p99),
         })
     });
-    object.insert("upstreams".into(), upstreams.collect());
-    object
+    upstreams.collect()
 }
 
 /// Figures that a server and the total have.

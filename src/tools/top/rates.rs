@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::reading::{Counter, PerCounter, Reading};
+use super::histogram::Histogram;
+use super::reading::{CommandFigures, Counter, PerCounter, Reading};
 
 /// The rates of one interval.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,22 @@ pub(super) struct Rates {
     pub(super) protocols: Vec<(String, f64)>,
     /// Requests to each server behind a proxy, by its address.
     pub(super) upstreams: Vec<(String, f64)>,
+    /// Deletes that each server of an invalidation server has confirmed, by its name.
+    pub(super) targets: Vec<(String, f64)>,
+    /// The most frequent first; those without requests are left out.
+    pub(super) commands: Vec<CommandRate>,
+    /// The median and the 99th percentile of all requests in the server, in seconds.
+    pub(super) latencies: Option<[f64; 2]>,
+}
+
+/// A command's requests in a second.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CommandRate {
+    pub(super) protocol: String,
+    pub(super) command: String,
+    pub(super) rate: f64,
+    /// As those of all requests.
+    pub(super) latencies: Option<[f64; 2]>,
 }
 
 impl Rates {
@@ -45,11 +62,19 @@ impl Rates {
                 .collect()
         };
         let upstreams = (of_upstreams(before), of_upstreams(after));
+        let of_targets = |reading: &Reading| -> BTreeMap<String, u64> {
+            let targets = reading.targets.iter();
+            targets.map(|it| (it.name.clone(), it.delivered)).collect()
+        };
+        let targets = (of_targets(before), of_targets(after));
         Some(Rates {
             counters,
             kinds: named(&before.kinds, &after.kinds, rate)?,
             protocols: named(&before.protocols, &after.protocols, rate)?,
             upstreams: named(&upstreams.0, &upstreams.1, rate)?,
+            targets: named(&targets.0, &targets.1, rate)?,
+            commands: commands(before, after, rate)?,
+            latencies: quantiles(&before.latencies, &after.latencies),
         })
     }
 
@@ -65,6 +90,37 @@ impl Rates {
 /// The part of hits; `None` without reads.
 pub(super) fn ratio(hits: f64, misses: f64) -> Option<f64> {
     (hits + misses > 0.0).then(|| hits / (hits + misses))
+}
+
+/// The median and the 99th percentile of what came between two readings.
+fn quantiles(before: &Histogram, after: &Histogram) -> Option<[f64; 2]> {
+    let between = after.since(before);
+    Some([between.quantile(0.5)?, between.quantile(0.99)?])
+}
+
+/// The rates of commands. One that is new has begun at 0.
+fn commands(
+    before: &Reading,
+    after: &Reading,
+    rate: impl Fn(u64, u64) -> Option<f64>,
+) -> Option<Vec<CommandRate>> {
+    let none = CommandFigures::default();
+    let mut rates = Vec::new();
+    for (name, now) in &after.commands {
+        let then = before.commands.get(name).unwrap_or(&none);
+        let rate = rate(then.requests, now.requests)?;
+        if rate > 0.0 {
+            let (protocol, command) = name.clone();
+            rates.push(CommandRate {
+                protocol,
+                command,
+                rate,
+                latencies: quantiles(&then.latencies, &now.latencies),
+            });
+        }
+    }
+    rates.sort_by(|one, other| other.rate.total_cmp(&one.rate));
+    Some(rates)
 }
 
 /// The rates above 0, the largest first. A name that is new has begun at 0, unless all are new because they were not reported.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::histogram::Histogram;
+
 /// Names of kinds of requests that are kept, so that no server fills the memory.
 const KINDS: usize = 400;
 
@@ -75,10 +77,32 @@ pub(super) struct UpstreamFigures {
     pub(super) p99: Duration,
 }
 
+/// One server that `larder invalidate` sends deletes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct TargetFigures {
+    /// Its target and its address.
+    pub(super) name: String,
+    pub(super) state: String,
+    /// Deletes that are not delivered, and the age of the oldest in seconds.
+    pub(super) waiting: u64,
+    pub(super) oldest: u64,
+    pub(super) delivered: u64,
+    pub(super) retries: u64,
+    pub(super) flushes: u64,
+}
+
+/// The requests of one command in one protocol.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct CommandFigures {
+    pub(super) requests: u64,
+    /// Empty if the server reports none.
+    pub(super) latencies: Histogram,
+}
+
 /// All of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reading {
-    /// `larder`, `memcached`, `redis`, `valkey` or `proxy`.
+    /// `larder`, `memcached`, `redis`, `valkey`, `proxy` or `invalidate`.
     pub(super) program: &'static str,
     pub(super) version: String,
     /// A text that another process doesn't have.
@@ -91,19 +115,79 @@ pub(super) struct Reading {
     pub(super) kinds: BTreeMap<String, u64>,
     /// Requests by protocol, of a server with several.
     pub(super) protocols: BTreeMap<String, u64>,
+    /// Requests by protocol and command, from the admin listener.
+    pub(super) commands: BTreeMap<(String, String), CommandFigures>,
+    /// The latencies of clients' requests in the server, from the admin listener.
+    pub(super) latencies: Histogram,
+    /// Whether the server is healthy, by its admin listener.
+    pub(super) healthy: Option<bool>,
     /// The servers behind a proxy.
     pub(super) upstreams: Vec<UpstreamFigures>,
+    /// The servers that get deletes.
+    pub(super) targets: Vec<TargetFigures>,
     /// The time from a small request to its reply.
     pub(super) latency: Option<Duration>,
 }
 
 impl Reading {
+    /// A reading of a program that reports nothing.
+    pub(super) fn of(program: &'static str) -> Reading {
+        Reading {
+            program,
+            version: String::new(),
+            process: String::new(),
+            uptime: None,
+            counters: PerCounter::none(),
+            gauges: Gauges::default(),
+            kinds: BTreeMap::new(),
+            protocols: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            latencies: Histogram::default(),
+            healthy: None,
+            upstreams: Vec::new(),
+            targets: Vec::new(),
+            latency: None,
+        }
+    }
+
+    pub(super) fn with_kinds(
+        self,
+        kinds: BTreeMap<String, u64>,
+        protocols: BTreeMap<String, u64>,
+    ) -> Reading {
+        Reading {
+            kinds,
+            protocols,
+            ..self
+        }
+    }
+
     /// Keeps the first kinds only.
     pub(super) fn bounded(mut self) -> Reading {
         while self.kinds.len() > KINDS {
             self.kinds.pop_last();
         }
+        while self.commands.len() > KINDS {
+            self.commands.pop_last();
+        }
         self.upstreams.truncate(KINDS);
+        self.targets.truncate(KINDS);
+        self
+    }
+
+    /// `larder invalidate` counts the changes that it has recorded, beside the reads that it forwards.
+    pub(super) fn with_targets(
+        mut self,
+        recorded: Option<u64>,
+        targets: Vec<TargetFigures>,
+    ) -> Reading {
+        if let Some(recorded) = recorded {
+            let forwarded = self.upstreams.iter().map(|it| it.requests);
+            let requests = forwarded.fold(recorded, u64::saturating_add);
+            self.program = "invalidate";
+            self.counters.set(Counter::Requests, Some(requests));
+            self.targets = targets;
+        }
         self
     }
 

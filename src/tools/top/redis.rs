@@ -1,9 +1,11 @@
-//! The figures of `INFO`, of Redis, Valkey, larder's RESP listener and a proxy.
+//! The figures of `INFO`, of Redis, Valkey, larder's RESP listener, a proxy and an invalidation server.
 
 use std::collections::BTreeMap;
 
 use super::memcached::PROTOCOLS;
-use super::reading::{Counter, Gauges, PerCounter, Reading, Reported, UpstreamFigures};
+use super::reading::{
+    Counter, Gauges, PerCounter, Reading, Reported, TargetFigures, UpstreamFigures,
+};
 use super::text::printable;
 
 /// Counters by their names in `INFO`.
@@ -47,7 +49,6 @@ pub(super) fn reading(
         .filter_map(|(name, value)| Some((printable(name, 30), part(value, "calls")?)))
         .collect();
     Reading {
-        program,
         version,
         process: printable(reported.text("run_id").unwrap_or_default(), 40),
         uptime: reported.number("uptime_in_seconds"),
@@ -59,12 +60,11 @@ pub(super) fn reading(
             connections: reported.number("connected_clients"),
             max_connections: reported.number("maxclients"),
         },
-        kinds,
-        protocols: protocols(&reported),
-        upstreams: Vec::new(),
-        latency: None,
+        ..Reading::of(program)
     }
+    .with_kinds(kinds, protocols(&reported))
     .with_upstreams(upstreams(&Reported::new(proxy)))
+    .with_targets(reported.number("recorded"), targets(&reported))
     .bounded()
 }
 
@@ -105,6 +105,22 @@ fn upstreams(reported: &Reported<'_>) -> Vec<UpstreamFigures> {
         upstream
     });
     upstreams.filter(|it| !it.state.is_empty()).collect()
+}
+
+/// The servers of `larder invalidate` in lines `upstream0:target=…,address=…,state=…`.
+fn targets(reported: &Reported<'_>) -> Vec<TargetFigures> {
+    let lines = reported.beginning_with("upstream");
+    let targets = lines.filter_map(|(_, line)| {
+        let pairs = || line.split(',').filter_map(|pair| pair.split_once('='));
+        let named = |wanted| pairs().find(|(name, _)| *name == wanted).map(|it| it.1);
+        let mut figures = TargetFigures {
+            name: printable(&format!("{}/{}", named("target")?, named("address")?), 60),
+            ..Default::default()
+        };
+        pairs().for_each(|(name, value)| figures.put(name, value));
+        Some(figures)
+    });
+    targets.collect()
 }
 
 /// A number in a list such as `keys=3,expires=1`.

@@ -3,19 +3,23 @@
 //! ```text
 //!   WatchedServer ─ its thread: every interval ─▶ stats or INFO, then a small request that is timed ─▶ Sampled
 //!        │
-//!        └ protocol unknown: `version` in memcached's protocol. An answer in RESP is a Redis.
+//!        └ protocol unknown: `version` in memcached's protocol. An answer in RESP is a Redis, one in HTTP larder's admin
+//!          listener, which is asked for `/metrics`.
 //! ```
 //!
 //! The client bounds each reply in time and size. A server whose answers stop following its protocol is asked for the protocol
 //! again, because another program may have its address now.
 //!
-//! Cost: a memcached gets 2 requests in an interval, a proxy one more; Redis 3, which it counts among its commands.
+//! Cost: a memcached gets 2 requests in an interval, a proxy one more; Redis 3, which it counts among its commands. An admin
+//! listener gets one, in a connection of its own.
 
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::admin;
+use super::http;
 use super::memcached;
 use super::reading::Reading;
 use super::redis;
@@ -37,6 +41,8 @@ pub(crate) struct WatchedServer {
     /// The same with a login, for a memcached that requires one. Others would store the login as a value.
     pub(crate) memcached_with_login: Option<Client>,
     pub(crate) resp: Client,
+    /// The time that an admin listener may take for a connection, and for its answer.
+    pub(crate) limit: Duration,
 }
 
 /// How a server is asked.
@@ -44,6 +50,13 @@ pub(crate) struct WatchedServer {
 enum Dialect {
     Memcached { login: bool, proxy: bool },
     Resp { proxy: bool },
+}
+
+/// What a server speaks: a protocol of clients, or HTTP as larder's admin listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    Clients(Dialect),
+    Admin,
 }
 
 /// An outcome, the number of its server, and the time at which it came.
@@ -77,10 +90,10 @@ impl Sampler {
 }
 
 fn watch(number: usize, server: &WatchedServer, interval: Duration, outcomes: &Sender<Outcome>) {
-    let mut dialect = None;
+    let mut spoken = None;
     loop {
         let begun = Instant::now();
-        let sampled = server.sample(&mut dialect);
+        let sampled = server.sample(&mut spoken);
         if outcomes.send((number, sampled, Instant::now())).is_err() {
             return;
         }
@@ -93,26 +106,56 @@ impl WatchedServer {
         self.resp.address()
     }
 
-    fn sample(&self, dialect: &mut Option<Dialect>) -> Sampled {
-        match self.read(dialect) {
-            Ok(reading) => Sampled::Up(Box::new(reading)),
-            Err(error) => {
-                if matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Refused) {
-                    *dialect = None;
-                }
-                let text = error.to_string();
-                let reason = text.strip_prefix(error.server()).unwrap_or(&text).trim();
-                Sampled::Down(printable(reason, LONGEST_REASON))
+    fn sample(&self, spoken: &mut Option<Spoken>) -> Sampled {
+        let known = match *spoken {
+            Some(Spoken::Admin) => {
+                return self.read_admin().unwrap_or_else(|reason| {
+                    *spoken = None;
+                    Sampled::Down(reason)
+                });
             }
+            Some(Spoken::Clients(dialect)) => Ok(dialect),
+            None => self.dialect(),
+        };
+        let read = known.and_then(|dialect| {
+            *spoken = Some(Spoken::Clients(dialect));
+            self.read(dialect)
+        });
+        let error = match read {
+            Ok(reading) => return Sampled::Up(Box::new(reading)),
+            Err(error) => error,
+        };
+        // Neither memcached's protocol nor RESP. With `--resp` the user has named the protocol.
+        if error.kind() == ErrorKind::Protocol
+            && self.memcached.is_some()
+            && let Ok(sampled) = self.read_admin()
+        {
+            *spoken = Some(Spoken::Admin);
+            return sampled;
         }
+        if matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Refused) {
+            *spoken = None;
+        }
+        let text = error.to_string();
+        let reason = text.strip_prefix(error.server()).unwrap_or(&text).trim();
+        Sampled::Down(printable(reason, LONGEST_REASON))
     }
 
-    fn read(&self, dialect: &mut Option<Dialect>) -> Result<Reading, Error> {
-        let known = match *dialect {
-            Some(known) => known,
-            None => *dialect.insert(self.dialect()?),
-        };
-        match known {
+    /// Reads `/metrics`.
+    ///
+    /// # Errors
+    /// The reason, as that of [`Sampled::Down`].
+    fn read_admin(&self) -> Result<Sampled, String> {
+        let text = http::metrics(self.address(), self.limit)
+            .map_err(|reason| printable(&reason, LONGEST_REASON))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let reading = admin::reading(&text, now.unwrap_or_default().as_secs_f64());
+        let reading = reading.ok_or("answers HTTP, but not as larder's admin listener")?;
+        Ok(Sampled::Up(Box::new(reading)))
+    }
+
+    fn read(&self, dialect: Dialect) -> Result<Reading, Error> {
+        match dialect {
             Dialect::Memcached { login, proxy } => {
                 let client = self.memcached_client(login);
                 let of_proxy = match proxy {

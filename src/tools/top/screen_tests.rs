@@ -12,7 +12,7 @@ use super::reading::{Reading, UpstreamFigures};
 use super::tests::{memcached, refusing, watched};
 use super::view::{Sampled, ServerView};
 
-fn app(views: Vec<ServerView>) -> App {
+pub(super) fn app(views: Vec<ServerView>) -> App {
     App::new(views, Duration::from_secs(1), false)
 }
 
@@ -36,7 +36,7 @@ fn drawn(app: &App, width: u16, height: u16) -> Terminal<TestBackend> {
     terminal
 }
 
-fn lines(app: &App, width: u16, height: u16) -> Vec<String> {
+pub(super) fn lines(app: &App, width: u16, height: u16) -> Vec<String> {
     let terminal = drawn(app, width, height);
     let buffer = terminal.backend().buffer();
     let row = |y| {
@@ -48,7 +48,7 @@ fn lines(app: &App, width: u16, height: u16) -> Vec<String> {
 }
 
 #[track_caller]
-fn shows(app: &App, (width, height): (u16, u16), expected: &str) {
+pub(super) fn shows(app: &App, (width, height): (u16, u16), expected: &str) {
     let shown = lines(app, width, height).join("\n");
     assert_eq!(shown, expected, "\n{shown}\n");
 }

@@ -6,7 +6,7 @@ use ratatui::widgets::{Paragraph, Sparkline};
 
 use super::lines::Lines;
 use super::reading::Counter;
-use super::text::{bytes, count, milliseconds, percent};
+use super::text::{both_times, bytes, count, milliseconds, percent};
 use super::view::{HISTORY, Point, ServerView};
 
 /// Columns of the name and the value.
@@ -24,19 +24,44 @@ pub(super) enum Series {
     Expired,
     Received,
     Sent,
+    Errors,
+    /// The time until the reply to a request of this tool.
     Latency,
+    /// The time of clients' requests in the server.
+    Answers,
 }
 
 impl Series {
-    pub(super) const ALL: [Series; 7] = [
+    pub(super) const ALL: [Series; 9] = [
         Series::Requests,
         Series::HitRatio,
         Series::Evictions,
         Series::Expired,
         Series::Received,
         Series::Sent,
+        Series::Errors,
         Series::Latency,
+        Series::Answers,
     ];
+
+    /// Whether a server reports the figure. One that is not read reports what most servers do.
+    pub(super) fn is_reported(self, view: &ServerView) -> bool {
+        let Some(reading) = &view.reading else {
+            return !matches!(self, Series::Errors | Series::Answers);
+        };
+        let counts = |counter| reading.counters.get(counter).is_some();
+        match self {
+            Series::Requests => counts(Counter::Requests),
+            Series::HitRatio => counts(Counter::Hits),
+            Series::Evictions => counts(Counter::Evictions),
+            Series::Expired => counts(Counter::Expired),
+            Series::Received => counts(Counter::Received),
+            Series::Sent => counts(Counter::Sent),
+            Series::Errors => counts(Counter::Errors),
+            Series::Latency => reading.latency.is_some(),
+            Series::Answers => !reading.latencies.is_empty(),
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -46,7 +71,9 @@ impl Series {
             Series::Expired => "expired/s",
             Series::Received => "bytes in/s",
             Series::Sent => "bytes out/s",
+            Series::Errors => "errors/s",
             Series::Latency => "probe ms",
+            Series::Answers => "answers ms",
         }
     }
 
@@ -58,7 +85,9 @@ impl Series {
             Series::Expired => point.expired,
             Series::Received => point.received,
             Series::Sent => point.sent,
+            Series::Errors => point.errors,
             Series::Latency => point.latency,
+            Series::Answers => point.answers,
         }
     }
 
@@ -76,6 +105,12 @@ impl Series {
             Series::Expired => rate(Counter::Expired).map(count),
             Series::Received => rate(Counter::Received).map(bytes),
             Series::Sent => rate(Counter::Sent).map(bytes),
+            Series::Errors => rate(Counter::Errors).map(count),
+            Series::Answers => view
+                .rates
+                .as_ref()
+                .and_then(|rates| rates.latencies)
+                .map(both_times),
             Series::Latency => view.latencies().map(|(median, slowest)| {
                 format!("{}/{}", milliseconds(median), milliseconds(slowest))
             }),
@@ -86,7 +121,7 @@ impl Series {
 
 /// So many rows for each series: its name, its present value, and its history.
 pub(super) fn draw(view: &ServerView, all: &[Series], rows: u16, page: &mut Lines<'_, '_>) {
-    for one in all {
+    for one in all.iter().filter(|one| one.is_reported(view)) {
         let Some(area) = page.next(rows) else { return };
         draw_one(*one, view, page.frame, area);
     }

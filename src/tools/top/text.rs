@@ -52,6 +52,13 @@ pub(super) fn milliseconds(time: Duration) -> String {
     format!("{value:.decimals$}")
 }
 
+/// A median and a 99th percentile in seconds, as milliseconds.
+pub(super) fn both_times(seconds: [f64; 2]) -> String {
+    let [median, p99] = seconds
+        .map(|seconds| milliseconds(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
+    format!("{median}/{p99}")
+}
+
 /// A long time in its two largest units: `3d 4h`, `5m 10s`.
 pub(super) fn long_time(seconds: u64) -> String {
     let (unit, name, next, next_name) = match seconds {

@@ -39,6 +39,9 @@ pub(super) struct Point {
     pub(super) received: Option<f64>,
     pub(super) sent: Option<f64>,
     pub(super) latency: Option<f64>,
+    pub(super) errors: Option<f64>,
+    /// The 99th percentile of clients' requests in the server, in seconds.
+    pub(super) answers: Option<f64>,
 }
 
 /// A server.
@@ -122,6 +125,8 @@ impl Point {
             received: rate(Counter::Received),
             sent: rate(Counter::Sent),
             latency: latency.map(|latency| latency.as_secs_f64()),
+            errors: rate(Counter::Errors),
+            answers: rates.and_then(|rates| Some(rates.latencies?[1])),
         }
     }
 }
