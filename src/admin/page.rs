@@ -10,7 +10,10 @@ use sha2::{Digest, Sha256};
 use crate::protocol::memcached::text::meta::base64;
 
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+const SCRIPT: &str = concat!(
+    include_str!("page/figures.js"),
+    include_str!("page/page.js")
+);
 
 /// The document and its policy.
 pub(super) struct Page {

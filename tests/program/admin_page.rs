@@ -92,6 +92,7 @@ fn the_page_plots_what_clients_do_and_runs_nothing_else() {
         titles(&mut page),
         [
             "Requests by protocol",
+            "Requests by command",
             "Hit ratio",
             "Latency in the server",
             "Memory of items",
@@ -107,9 +108,35 @@ fn the_page_plots_what_clients_do_and_runs_nothing_else() {
     until_legend(&mut page, "Hit ratio", &mut load, hits);
     let latency = |legend: &str| is_above_zero(legend, "p50") && is_above_zero(legend, "p99.9");
     until_legend(&mut page, "Latency in the server", &mut load, latency);
+    // The busiest commands, with their rates, shares and latencies.
+    let cells = |row: usize| {
+        format!(
+            "[...document.querySelectorAll('#commands tbody tr')[{row}].cells].map((cell) => cell.innerText)"
+        )
+    };
+    page.until("document.querySelectorAll('#commands tbody tr').length === 3");
+    page.until("[...document.querySelectorAll('#commands th')].map((cell) => cell.innerText).join() === 'command,protocol,requests,share,p50,p99'");
+    let mut named: Vec<String> = Vec::new();
+    for row in 0..3 {
+        let shown = page.value(&cells(row));
+        let text = |cell: usize| shown[cell].as_str().expect("a text").to_owned();
+        named.push(format!("{} {}", text(1), text(0)));
+        assert!(
+            is_above_zero(&format!("rate {}", text(2)), "rate"),
+            "{shown}"
+        );
+        assert!(
+            is_above_zero(&format!("share {}", text(3)), "share"),
+            "{shown}"
+        );
+        assert!(text(5).ends_with('s') || text(5) == "–", "{shown}");
+    }
+    named.sort();
+    assert_eq!(named, ["resp exists", "text get", "text set"]);
+    page.until("[...document.querySelectorAll('#commands tbody tr')].find((row) => row.cells[0].innerText === 'exists').cells[4].innerText.endsWith('s')");
     assert!(legend(&mut page, "Memory of items").ends_with("limit 64 MiB"));
     assert!(legend(&mut page, "Connections").contains("quiet 2"));
-    page.until("document.querySelectorAll('.card > svg path.line-1').length === 8");
+    page.until("document.querySelectorAll('.card > svg path.line-1').length === 9");
 
     // Each line has a pattern beside its colour, and a plot has its figures as text.
     let label = "document.querySelector('.card svg').getAttribute('aria-label')";
@@ -122,7 +149,7 @@ fn the_page_plots_what_clients_do_and_runs_nothing_else() {
 
     // The pointer shows the figures of its time.
     page.point_to(".card svg");
-    page.until("document.querySelectorAll('.cursor').length === 8");
+    page.until("document.querySelectorAll('.cursor').length === 9");
 
     page.value("document.querySelector('input[value=\"60\"]').click()");
     page.until("document.querySelector('.card svg').textContent.includes('60 s ago')");
@@ -205,6 +232,8 @@ fn the_page_of_a_proxy_has_a_line_and_a_row_for_each_server() {
     );
     let both = |legend: &str| names.iter().all(|name| is_above_zero(legend, name));
     until_legend(&mut page, "Requests by server", load, both);
+    page.until("document.querySelector('#commands tbody').innerText.startsWith('set\\ttext\\t')");
+    page.until("document.querySelectorAll('#commands th').length === 4");
     let row = |number: usize| {
         format!("document.querySelectorAll('#servers tbody tr')[{number}].innerText")
     };

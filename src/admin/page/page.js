@@ -1,115 +1,9 @@
-"use strict";
-// Reads /metrics once a second and plots the last minutes of it.
-//
-//   fetch ─▶ parse: name and labels → number ─▶ history, up to 15 minutes ─▶ series: a rate, a value or a quantile ─▶ SVG
+// Draws the figures, of each subcommand those that matter there.
 
-const EVERY_MS = 1000, KEPT_MS = 15 * 60 * 1000, GAP_MS = 5000, MOST_LINES = 6;
+const EVERY_MS = 1000, KEPT_MS = 15 * 60 * 1000, GAP_MS = 5000, MOST_LINES = 6, BUSIEST = 10;
 const WIDTH = 460, HEIGHT = 176, LEFT = 52, RIGHT = 8, TOP = 6, BOTTOM = 20;
 const history = []; // of {at, values: Map}, the oldest first
 let pointed = null; // the time under the pointer
-
-// --- the figures
-
-function parse(text) {
-  const values = new Map();
-  for (const line of text.split("\n")) {
-    const end = line.lastIndexOf(" ");
-    if (end > 0 && line[0] !== "#") values.set(line.slice(0, end), Number(line.slice(end + 1)));
-  }
-  return values;
-}
-
-function labelsOf(sample) {
-  const labels = {};
-  for (const [, name, value] of sample.matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)) {
-    labels[name] = value.replace(/\\(.)/g, (_, letter) => letter === "n" ? "\n" : letter);
-  }
-  return labels;
-}
-
-// The samples of a family that have all of these labels.
-function samplesOf(values, family, wanted = {}) {
-  const found = [];
-  for (const [sample, value] of values) {
-    if (sample !== family && !sample.startsWith(family + "{")) continue;
-    const labels = labelsOf(sample);
-    if (Object.entries(wanted).every(([name, value]) => labels[name] === value)) found.push({labels, value});
-  }
-  return found;
-}
-
-// The sum of the samples of a family; null if there is none.
-function sum(values, family, labels) {
-  const samples = samplesOf(values, family, labels);
-  return samples.length ? samples.reduce((all, sample) => all + sample.value, 0) : null;
-}
-
-// A function of two moments in a row: the increase in a second. A restart or a reset has none.
-const rate = (family, labels) => (before, now) => {
-  const [from, to] = [sum(before.values, family, labels), sum(now.values, family, labels)];
-  return from === null || to === null || to < from ? null : (to - from) * 1000 / (now.at - before.at);
-};
-const value = (family, labels) => (_, now) => sum(now.values, family, labels);
-const part = (of, all) => (before, now) => {
-  const [some, total] = [of, all].map((of) => of(before, now));
-  return total > 0 ? 100 * some / total : null;
-};
-
-// The increase of each bucket of a histogram between two moments: [upper bound, count], cumulative.
-function increase(before, now, family, labels) {
-  const counts = new Map(), add = (moment, sign) => {
-    for (const {labels: {le}, value} of samplesOf(moment.values, family + "_bucket", labels)) {
-      counts.set(le, (counts.get(le) ?? 0) + sign * value);
-    }
-  };
-  add(now, 1);
-  add(before, -1);
-  return [...counts].map(([le, count]) => [le === "+Inf" ? Infinity : Number(le), count]).sort((a, b) => a[0] - b[0]);
-}
-
-// The time within which this part of the requests was answered, in seconds, as histogram_quantile of Prometheus.
-const quantile = (q, family, labels) => (before, now) => {
-  const buckets = increase(before, now, family, labels), all = buckets.at(-1)?.[1] ?? 0;
-  if (!(all > 0)) return null;
-  let [low, passed] = [0, 0];
-  for (const [bound, count] of buckets) {
-    if (count >= q * all) return bound === Infinity ? low : low + (bound - low) * (q * all - passed) / Math.max(count - passed, 1);
-    [low, passed] = [bound, count];
-  }
-  return low;
-};
-
-// --- numbers for people
-
-function withUnit(number, step, units, digits = 3) {
-  let unit = 0;
-  while (Math.abs(number) >= step && unit + 1 < units.length) { number /= step; unit += 1; }
-  const shown = Number(number.toPrecision(digits));
-  return (Math.abs(shown) >= 100 ? String(Math.round(number)) : String(shown)) + units[unit];
-}
-const FORMATS = {
-  rate: (n) => withUnit(n, 1000, ["/s", "k/s", "M/s"]),
-  count: (n) => withUnit(n, 1000, ["", "k", "M", "G"]),
-  bytes: (n) => withUnit(n, 1024, [" B", " KiB", " MiB", " GiB", " TiB"]),
-  traffic: (n) => withUnit(n, 1024, [" B/s", " KiB/s", " MiB/s", " GiB/s"]),
-  percent: (n) => withUnit(n, Infinity, [" %"]),
-  cores: (n) => withUnit(n, Infinity, [""], 2),
-  seconds: (n) => n >= 1 || n === 0 ? span(n) : n >= 1e-3 ? withUnit(n * 1e3, Infinity, [" ms"]) : withUnit(n * 1e6, Infinity, [" µs"]),
-};
-function span(seconds) {
-  const units = [[86400, " d"], [3600, " h"], [60, " min"]];
-  const [size, name] = units.find(([size]) => seconds >= 2 * size) ?? [1, " s"];
-  return Number((seconds / size).toPrecision(3)) + name;
-}
-const show = (number, format) => number === null || number === undefined ? "–" : FORMATS[format](number);
-
-// The smallest round number that is at least this one, for the top of a plot.
-function roundUp(number, format) {
-  if (!(number > 0)) return 1;
-  const base = format === "bytes" || format === "traffic" ? 1024 ** Math.floor(Math.log2(number) / 10) : 1;
-  const power = 10 ** Math.floor(Math.log10(number / base));
-  return base * power * [1, 2, 4, 5, 10].find((step) => step * power * base >= number * 0.999);
-}
 
 // --- the plots of each subcommand
 
@@ -138,6 +32,7 @@ const hits = rate("larder_reads_total", {result: "hit"}), reads = rate("larder_r
 const PLOTS = {
   serve: [
     {title: "Requests by protocol", format: "rate", lines: each("larder_requests_total", "protocol", (labels) => rate("larder_requests_total", labels))},
+    commands,
     {title: "Hit ratio", format: "percent", most: 100, lines: () => [line("hits", part(hits, reads))]},
     {title: "Latency in the server", format: "seconds", isLog: true, needs: REQUEST_TIME + "_count", lines: () => times(REQUEST_TIME)},
     {title: "Memory of items", format: "bytes", lines: () => [line("used", value("larder_memory_used_bytes")), line("limit", value("larder_memory_limit_bytes"))]},
@@ -301,6 +196,24 @@ function drawTable({family, columns}) {
   byId("servers").hidden = false;
 }
 
+// The busiest commands of the shown time. Only a server measures their latencies.
+function drawCommands(isTimed) {
+  const [from] = shownTime(), now = history.at(-1), before = history.find(({at}) => at >= from);
+  const all = before === now ? [] : commandsOf(before, now);
+  const total = all.reduce((sum, {rate}) => sum + rate, 0);
+  const heads = ["command", "protocol", "requests", "share", ...(isTimed ? ["p50", "p99"] : [])];
+  const rows = all.slice(0, BUSIEST).map(({labels, rate, times}) => {
+    const cells = [labels.command, labels.protocol, show(rate, "rate"), show(100 * rate / total, "percent")];
+    const quantile = isTimed ? times() : null;
+    if (quantile) cells.push(...[0.5, 0.99].map((q) => show(quantile(q), "seconds")));
+    return element("tr", {}, ...cells.map((text) => element("td", {}, text)));
+  });
+  document.querySelector("#commands thead tr").replaceChildren(...heads.map((head) => element("th", {scope: "col"}, head)));
+  document.querySelector("#commands tbody").replaceChildren(...rows);
+  byId("others").textContent = all.length > BUSIEST ? `and ${all.length - BUSIEST} more` : "";
+  byId("commands").hidden = all.length === 0;
+}
+
 let cards = null;
 function draw() {
   if (history.length === 0) return;
@@ -318,6 +231,7 @@ function draw() {
   const resident = sum(values, "process_resident_memory_bytes");
   byId("facts").textContent = [`version ${version}`, `up ${span(Math.max(0, Math.round(seconds)))}`, resident === null ? "" : `${show(resident, "bytes")} resident`].filter(Boolean).join(" · ");
   cards.forEach(([plot, card]) => drawPlot(plot, card));
+  drawCommands(mode === "serve");
   if (TABLES[mode]) drawTable(TABLES[mode]);
   if (history.length > 2) document.body.dataset.ready = "yes";
 }
