@@ -4,6 +4,7 @@
 mod proxy_support;
 mod support;
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::thread;
@@ -33,6 +34,21 @@ fn a_redis_client_reads_its_values() {
         "CLIENT SETNAME me\r\nCLIENT GETNAME\r\n",
         "+OK\r\n$2\r\nme\r\n",
     );
+    client.send("CLIENT LIST\r\n");
+    client.line();
+    let line = client.line();
+    let fields = line.trim_end().split(' ');
+    let fields: HashMap<&str, &str> = fields.filter_map(|it| it.split_once('=')).collect();
+    for (name, value) in [
+        ("name", "me"),
+        ("flags", "N"),
+        ("cmd", "client|list"),
+        ("user", "default"),
+        ("redir", "-1"),
+    ] {
+        assert_eq!(fields.get(name), Some(&value), "{line}");
+    }
+    assert!(fields["fd"].parse::<u32>().is_ok(), "{line}");
     client.ask("QUIT\r\n", "+OK\r\n");
     client.expect_end();
 }

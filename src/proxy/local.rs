@@ -15,7 +15,7 @@ use crate::proxy::errors::{self, NOAUTH};
 use crate::proxy::session::Session;
 use crate::proxy::shared::Shared;
 use crate::proxy::stats;
-use crate::server::Connection;
+use crate::server::{Address, Connection};
 use crate::upstream::DATABASES;
 
 /// The treatment of a command.
@@ -353,18 +353,8 @@ fn about_client(
         (b"GETNAME", 2) => reply.bulk(&session.name),
         (b"ID", 2) => reply.integer(connection.id() as i64),
         (b"INFO" | b"LIST", 2) => {
-            let text = format!(
-                "id={} addr={} laddr={} name={} age={} idle=0 db={} cmd=client|{} resp={}\n",
-                connection.id(),
-                connection.peer(),
-                connection.local(),
-                String::from_utf8_lossy(&session.name),
-                connection.age().as_secs(),
-                session.state.database,
-                String::from_utf8_lossy(args.get(1)).to_ascii_lowercase(),
-                if session.state.resp3 { 3 } else { 2 },
-            );
-            reply.verbatim("txt", &text);
+            let asked = String::from_utf8_lossy(args.get(1)).to_ascii_lowercase();
+            reply.verbatim("txt", &client_line(&asked, session, connection, shared));
         }
         (b"KILL", 4) if args[2].eq_ignore_ascii_case(b"id") => match parse_integer(args.get(3)) {
             Some(id @ 1..) => {
@@ -384,4 +374,28 @@ fn about_client(
             reply.error(format!("ERR CLIENT {sub} is not possible through a proxy"));
         }
     }
+}
+
+/// The line of the client that asks, with Redis's names in Redis's order. A proxy keeps no books about the buffers of each client,
+/// so it leaves out the fields of memory; subscriptions and transactions are at the servers, which list them.
+fn client_line(asked: &str, session: &Session, connection: &Connection, shared: &Shared) -> String {
+    let is_unix = connection.peer().unix().is_some();
+    // Redis writes the address of a Unix socket with a port.
+    let written = |address: &Address| match address.unix() {
+        Some(path) => format!("{}:0", path.display()),
+        None => address.to_string(),
+    };
+    format!(
+        "id={} addr={} laddr={} fd={} name={} age={} idle=0 flags={} db={} cmd=client|{asked} user={} redir=-1 resp={}\n",
+        connection.id(),
+        written(connection.peer()),
+        written(&connection.local()),
+        connection.descriptor().unwrap_or(-1),
+        String::from_utf8_lossy(&session.name),
+        connection.age().as_secs(),
+        if is_unix { "U" } else { "N" },
+        session.state.database,
+        String::from_utf8_lossy(shared.user_name()),
+        if session.state.resp3 { 3 } else { 2 },
+    )
 }
