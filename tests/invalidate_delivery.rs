@@ -349,6 +349,23 @@ fn reads_are_forwarded_if_configured() {
     assert!(client.line().starts_with("-ERR larder invalidate accepts"));
 }
 
+/// The error advised to start it with `--reads forward`, as it was.
+#[test]
+fn a_read_of_a_protocol_without_servers_has_an_error_that_says_so() {
+    let cache = larder::Server::start().expect("free ports");
+    let spool = directory();
+    let settings = Settings {
+        reads: ReadPolicy::Forward,
+        ..settings(spool.path())
+    };
+    let larder = Invalidator::start(settings, vec![pool(&[cache.memcached_addr()])]);
+    larder.client().ask("get a\r\n", "END\r\n");
+    larder.resp().ask(
+        "GET a\r\n",
+        "-ERR larder invalidate has no servers of this protocol to read from; read over the other one\r\n",
+    );
+}
+
 #[test]
 fn a_stale_value_is_answered_while_one_reader_refills() {
     let caches = real!("memcached", 1);

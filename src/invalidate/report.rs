@@ -29,6 +29,8 @@ use crate::protocol::resp::{CommandArgs, parse_integer};
 /// Reads the reports in the requests of a listener.
 pub(crate) struct ReportReader {
     pub(crate) reads: ReadPolicy,
+    /// The error for a read if reads are refused.
+    pub(crate) read_error: &'static str,
     /// A target needs the values of changes.
     pub(crate) wants_values: Arc<AtomicBool>,
     pub(crate) stats: Arc<InvalidationStats>,
@@ -52,9 +54,13 @@ fn changed(reply: &'static [u8]) -> ReportMeaning {
     ReportMeaning::Changed(Some(reply.into()))
 }
 
-/// The error for a read if reads are refused.
-const READS: &str =
+/// The error for a read without `--reads forward`.
+pub(crate) const READS: &str =
     "larder invalidate accepts writes only; start it with --reads forward to read through it";
+
+/// The error for a read with it, on a listener of another protocol than that of all servers.
+pub(crate) const NO_SERVERS_TO_READ: &str =
+    "larder invalidate has no servers of this protocol to read from; read over the other one";
 
 /// The error for a request over the limit, whose keys are therefore unknown.
 pub(crate) fn too_large(memcached: bool) -> &'static [u8] {
@@ -90,7 +96,7 @@ impl ReportReader {
     fn read(&self, shape: ReplyShape) -> ReportMeaning {
         match self.reads {
             ReadPolicy::Refuse => {
-                ReportMeaning::Answer(shape.error(Status::NotSupported, READS).into())
+                ReportMeaning::Answer(shape.error(Status::NotSupported, self.read_error).into())
             }
             ReadPolicy::Forward => ReportMeaning::Pass,
         }

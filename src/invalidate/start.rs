@@ -10,7 +10,7 @@ use crate::invalidate::collect::ChangeListener;
 use crate::invalidate::delivery::DeliveryThread;
 use crate::invalidate::message::{Now, RecorderMessage};
 use crate::invalidate::recorder::{Recorder, RecorderThread};
-use crate::invalidate::report::ReportReader;
+use crate::invalidate::report::{self, ReportReader};
 use crate::invalidate::running::{Control, Running};
 use crate::invalidate::settings::{Durability, INBOX, ReadPolicy, Settings, Target};
 use crate::invalidate::spool::{Spool, SpoolCondition};
@@ -170,6 +170,10 @@ impl ListenerParts<'_> {
         let interceptor = ChangeListener {
             reader: Arc::new(ReportReader {
                 reads,
+                read_error: match settings.reads {
+                    ReadPolicy::Refuse => report::READS,
+                    ReadPolicy::Forward => report::NO_SERVERS_TO_READ,
+                },
                 wants_values: Arc::clone(&self.wants_values),
                 stats: Arc::clone(&self.stats),
             }),
