@@ -16,7 +16,10 @@ fn session(settings: Settings) -> Box<dyn Session> {
 fn ask(session: &mut dyn Session, line: &str) -> (String, bool) {
     let input = format!("{line}\r\n").into_bytes();
     let mut output = Vec::new();
-    let turn = session.turn(&input, &mut output);
+    let mut turn = session.turn(&input, &mut output);
+    while turn.next == Next::Continue {
+        turn = session.turn(&input, &mut output);
+    }
     let reply = String::from_utf8(output).expect("these replies are text");
     (reply, turn.next == Next::Close)
 }

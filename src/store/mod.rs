@@ -14,7 +14,7 @@
 //! In reading order: [`Store`], in `shards`, is all of it, `counts` its figures; [`Store::lock`] gives a [`Tree`], through
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards, in which `shard/detached` has large trees that were removed, and `shard/flushed` flushed items, until they are freed, as `pending_removals` notes; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
-//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction, and `when_full` is the store that refuses instead; `look_ahead` brings several items into the caches; `tree/children_read` and `ongoing_reads` read all children of an item in pieces; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
+//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction, and `when_full` is the store that refuses instead; `look_ahead` brings several items into the caches; `tree/children_read` and `ongoing_reads` read all children of an item in pieces, and `tree/copying` and `ongoing_copies` copy a tree; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
 //! clients of changes; `tree/rename` gives a tree another name, `placements` remembers where it stays, and `shard_choice` finds it there; `tree/lease` protects a path from values that are out of date; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
@@ -44,6 +44,7 @@ mod hash_table;
 pub mod interleaving;
 mod look_ahead;
 mod memory;
+mod ongoing_copies;
 mod ongoing_reads;
 mod pages;
 mod pending_removals;
@@ -91,6 +92,8 @@ pub use stats::StoreStats;
 pub use subtree::Subtree;
 pub use sweep::Sweeper;
 pub use tree::Tree;
-pub(crate) use tree::{ChildrenRead, Lease, LeaseRefusal, ReadState};
+pub(crate) use tree::{
+    ChildrenRead, CopyOrder, CopyState, Lease, LeaseRefusal, ReadState, TreeCopy,
+};
 pub(crate) use walk::Walk;
 pub(crate) use watch::Watcher;

@@ -11,7 +11,7 @@
 //! - an item is in the slab and the table, or in neither of them; a child also in its parent's list;
 //! - every child has its parent in the same shard;
 //! - no path leads to an item of a detached tree, or to a flushed one, which are stored until they are freed; see
-//!   `detached` and `flushed`;
+//!   `detached` and `flushed`; nor to one of an unfinished copy, see `copies`;
 //! - an item that is changed, and each of its ancestors, gets a CAS number that no item had before, unless a client
 //!   chose one;
 //! - [`footprint`](Shard::footprint) is the heap that all of it takes, computed from its parts.
@@ -29,6 +29,7 @@ use super::entry::{Entry, Item, item_cost};
 use super::eviction::{EvictionOrder, Judgement};
 use super::eviction_observer::{EvictedItem, EvictionObserver};
 use super::hash_table::HashTable;
+use super::ongoing_copies::OngoingCopies;
 use super::pages::{PageBuffer, PagePool};
 use super::pending_removals::{DetachedTree, HiddenItems, PER_WRITE};
 use super::record::ItemHeader;
@@ -42,6 +43,7 @@ use super::watched_keys::{PathChange, WatchedKeys};
 mod changes;
 #[cfg(any(test, feature = "internals"))]
 mod check;
+mod copies;
 pub(super) mod detached;
 mod expiry;
 pub(super) mod flushed;
@@ -77,6 +79,7 @@ pub(super) struct Shard {
     detached: Vec<DetachedTree>,
     /// Flushed items that are not removed yet, of each database.
     hidden: Vec<HiddenItems>,
+    pub(super) copies: OngoingCopies,
     bell: Arc<SweepBell>,
     evictions: Arc<EvictionObserver>,
     pub(super) counters: ShardCounters,
@@ -138,6 +141,7 @@ impl Shard {
             swept_expiry: u64::MAX,
             detached: Vec::new(),
             hidden: Vec::new(),
+            copies: OngoingCopies::default(),
             bell,
             evictions,
             counters: ShardCounters::default(),
@@ -242,6 +246,32 @@ impl Shard {
         access: u32,
         cas: u64,
     ) -> u32 {
+        let ItemPlace { parent, db, .. } = place;
+        let index = self.add_item(place, entry, access, cas);
+        if parent == NONE {
+            self.items[usize::from(db)] += 1;
+            self.note_new_top(db, index);
+        } else {
+            self.slab.push_child(parent, index);
+            self.renew_cas(parent);
+        }
+        self.note_path_change(
+            index,
+            match entry.value {
+                Some(_) => PathChange::Subtree,
+                None => PathChange::Node,
+            },
+        );
+        if entry.expires_ms.is_some() {
+            self.count_one_expiry(index, 1);
+        }
+        self.counters.total_items += 1;
+        self.free_detached(PER_WRITE);
+        index
+    }
+
+    /// Adds an item to the slab, the table and the order of eviction.
+    fn add_item(&mut self, place: ItemPlace<'_>, entry: &Entry<'_>, access: u32, cas: u64) -> u32 {
         let ItemPlace {
             parent,
             db,
@@ -265,25 +295,6 @@ impl Shard {
             .insert(hash, index, |other| hash_item(hasher, slab.item(other)));
         let (size, items) = (self.size(index), self.slab.items());
         self.order.insert(index, hash, size, items);
-        if parent == NONE {
-            self.items[usize::from(db)] += 1;
-            self.note_new_top(db, index);
-        } else {
-            self.slab.push_child(parent, index);
-            self.renew_cas(parent);
-        }
-        self.note_path_change(
-            index,
-            match entry.value {
-                Some(_) => PathChange::Subtree,
-                None => PathChange::Node,
-            },
-        );
-        if entry.expires_ms.is_some() {
-            self.count_one_expiry(index, 1);
-        }
-        self.counters.total_items += 1;
-        self.free_detached(PER_WRITE);
         index
     }
 

@@ -1,5 +1,4 @@
-//! A node with everything below it, taken out of the store or about to go in: for RENAME, COPY and
-//! MOVE.
+//! A node with everything below it, taken out of the store or about to go in: for RENAME and MOVE.
 
 use super::shard::Shard;
 use super::slot::NONE;
@@ -44,16 +43,6 @@ impl Subtree {
     /// The time at which all of it expires.
     pub fn expires_ms(&self) -> Option<u64> {
         self.nodes.first().and_then(|top| top.expires_ms)
-    }
-
-    /// The number of its nodes; it has one at least.
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Bytes of all keys and values, but the key of the top.
-    pub(crate) fn bytes(&self) -> usize {
-        self.lengths().sum()
     }
 
     /// Bytes of the key and the value of each node.

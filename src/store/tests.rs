@@ -7,6 +7,7 @@ use super::shards::locked;
 use super::*;
 
 mod children_read;
+mod copying;
 mod detached;
 mod flushed;
 mod memory;
@@ -165,8 +166,8 @@ fn an_item_larger_than_allowed_is_refused_and_nothing_changes() {
 }
 
 #[test]
-fn a_tree_a_thousand_deep_is_copied_grafted_and_removed() {
-    let store = store();
+fn a_tree_a_thousand_deep_is_copied_and_removed() {
+    let store = Arc::new(store());
     let keys: Vec<Vec<u8>> = (0..1000u32)
         .map(|depth| depth.to_string().into_bytes())
         .collect();
@@ -174,14 +175,16 @@ fn a_tree_a_thousand_deep_is_copied_grafted_and_removed() {
     for depth in 1..=path.len() {
         put(&store, &path[..depth], value(&[b"v"])).unwrap();
     }
-    let subtree = {
-        let mut tree = store.lock(path[0]);
-        let top = tree.peek(0, &path[..1]).unwrap();
-        tree.take(top)
+    let order = CopyOrder {
+        from: (0, b"0"),
+        to: (3, b"0"),
+        replaces: false,
     };
+    let copied = TreeCopy::new(&store).go_on(&order, true);
+    assert_eq!(copied, CopyState::Done(Ok(true)));
+    store.flush(0);
     store.free_detached(|| true);
-    assert_eq!(store.used(), 0);
-    store.lock(b"0").graft(3, b"0", &subtree).unwrap();
+    assert_eq!(store.stats().items, 1000);
     let mut tree = store.lock(b"0");
     let bottom = tree.find(3, &path).unwrap();
     assert_eq!(tree.item(bottom).value(), Some(&b"v"[..]));

@@ -22,7 +22,11 @@ use super::shared_value::SharedValue;
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
 use super::subtree::Subtree;
 
+mod begun_copy;
 mod children_read;
+mod copied_item;
+mod copy_piece;
+mod copying;
 mod lease;
 mod marks;
 mod rename;
@@ -30,7 +34,9 @@ mod restore;
 mod subtrees;
 mod writes;
 
+pub(crate) use begun_copy::CopyOrder;
 pub(crate) use children_read::{ChildrenRead, ReadState};
+pub(crate) use copying::{CopyState, TreeCopy};
 pub(crate) use lease::{Lease, LeaseRefusal};
 
 /// The lock on the shard of one top-level key. Hold one at a time, and briefly. Only a rename holds two.

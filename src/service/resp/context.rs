@@ -100,6 +100,12 @@ impl Context<'_> {
         waits
     }
 
+    /// Whether the command is done in pieces, and there are more.
+    pub(super) fn has_to_run_again(&self) -> bool {
+        let large = self.large.as_ref().and_then(|large| large.as_deref());
+        large.is_some_and(LargeReply::is_unfinished)
+    }
+
     /// Closes the connection without an answer, and logs the reason.
     pub(crate) fn close(&mut self, why: &str) {
         let info = &self.client.info;

@@ -1,19 +1,24 @@
-//! The state of a command with a large reply, which its session keeps between two turns.
+//! The state of a command that is done in pieces, or the rest of its reply, which its session keeps between two turns.
 //!
-//! The commands are in `fields_in_pieces` and `keys_in_pieces`.
+//! The commands are in `fields_in_pieces`, `keys_in_pieces` and `moving`.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::key_walk::KeyWalk;
 use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
 use crate::service::large_read::LargeRead;
-use crate::store::Item;
+use crate::store::{Item, Store, TreeCopy};
 
-/// A reply that one turn neither makes nor sends whole.
+/// A command that one turn doesn't finish, or a reply that it doesn't send whole.
 pub(crate) enum LargeReply {
     /// The fields of a hash are read in pieces: the command runs again.
     Reading(LargeRead),
     /// Many keys are looked at in pieces: the command runs again.
     Walking(KeyWalk),
+    /// A large tree is copied in pieces: the command runs again.
+    Copying(Copying),
     /// The command has run, and its reply is sent in parts.
     Sending(KeptReply),
 }
@@ -29,7 +34,24 @@ impl LargeReply {
         match self {
             LargeReply::Reading(large) => large.children.bytes(),
             LargeReply::Walking(walk) => walk.bytes(),
+            LargeReply::Copying(copying) => copying.copy.bytes(),
             LargeReply::Sending(reply) => reply.left(),
+        }
+    }
+}
+
+/// A copy between two pieces.
+pub(crate) struct Copying {
+    pub(super) copy: TreeCopy,
+    /// The time that its pieces took.
+    pub(super) time: Duration,
+}
+
+impl Copying {
+    pub(super) fn new(store: &Arc<Store>) -> Copying {
+        Copying {
+            copy: TreeCopy::new(store),
+            time: Duration::ZERO,
         }
     }
 }

@@ -1,16 +1,22 @@
 //! Commands that move keys to another name or database: RENAME, RENAMENX, COPY, MOVE.
 //!
-//! The whole tree below a key goes with it, with every expiry. A large tree stays where it is and gets another name; small
-//! ones, and those that COPY copies, are copied from shard to shard. These commands run alone: a copy takes several locks.
+//! The whole tree below a key goes with it, with every expiry. To rename a large tree, only its name is changed; a small one is copied
+//! from shard to shard. That takes several locks, so RENAME, RENAMENX and MOVE run alone.
 //!
-//! Cost: RENAME, RENAMENX and MOVE that of a write, or of a copy of at most some hundred fields. COPY needs about two
-//! microseconds for each field, and everything waits for it.
+//! COPY of a large tree is done in pieces: it ends its turn after each and goes on in the next, as a
+//! [large read](super::fields_in_pieces) does. Until the last piece there is no copy. In a transaction it is done at once.
+//!
+//! Cost: RENAME, RENAMENX and MOVE that of a write, or of a copy of at most some hundred fields. COPY needs about a microsecond
+//! for each field.
+
+use std::time::Instant;
 
 use super::arguments::{is, reply_refused};
 use super::context::Context;
 use super::errors;
+use super::large_reply::{Copying, LargeReply};
 use super::table::{CommandSpec, DENYOOM, EXCLUSIVE, FAST, WRITE};
-use crate::store::{Refused, Store};
+use crate::store::{CopyOrder, CopyState, Store};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("rename", 3, WRITE | EXCLUSIVE, rename)
@@ -31,7 +37,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             "key newkey",
             "Renames a key if no key has the new name.",
         ),
-    CommandSpec::new("copy", -3, WRITE | DENYOOM | EXCLUSIVE, copy)
+    CommandSpec::new("copy", -3, WRITE | DENYOOM, copy)
         .keys(1, 2, 1)
         .access(&["RO access", "OW update"])
         .docs(
@@ -118,20 +124,29 @@ fn copy(ctx: &mut Context<'_>) {
     if (db, from) == (to_db, to) {
         return ctx.reply.error(errors::SAME_OBJECT);
     }
-    let mut tree = ctx.store.lock(from);
-    let Some(node) = tree.find(db, &[from]) else {
-        return ctx.reply.integer(0);
+    let order = CopyOrder {
+        from: (db, from),
+        to: (to_db, to),
+        replaces: replace,
     };
-    let subtree = tree.copy(node);
-    drop(tree);
-    if !replace && key_exists(ctx.store, to_db, to) {
-        return ctx.reply.integer(0);
+    do_copy(ctx, &order);
+}
+
+/// Does the next piece of a copy, or all of it.
+fn do_copy(ctx: &mut Context<'_>, order: &CopyOrder<'_>) {
+    let began = Instant::now();
+    let begun = ctx.large.as_mut().and_then(|large| large.take());
+    let mut copying = match begun.map(|large| *large) {
+        Some(LargeReply::Copying(copying)) => copying,
+        _ => Copying::new(&ctx.service.store),
+    };
+    match copying.copy.go_on(order, ctx.large.is_none()) {
+        CopyState::Partial => {
+            copying.time += began.elapsed();
+            return ctx.keep(LargeReply::Copying(copying));
+        }
+        CopyState::Done(Ok(copied)) => ctx.reply.integer(i64::from(copied)),
+        CopyState::Done(Err(why)) => reply_refused(&mut ctx.reply, why),
     }
-    if !ctx.store.has_room_for(subtree.len(), subtree.bytes()) {
-        return reply_refused(&mut ctx.reply, Refused::OutOfMemory);
-    }
-    match ctx.store.lock(to).graft(to_db, to, &subtree) {
-        Ok(()) => ctx.reply.integer(1),
-        Err(why) => reply_refused(&mut ctx.reply, why),
-    }
+    ctx.earlier = copying.time;
 }

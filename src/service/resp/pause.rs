@@ -2,6 +2,7 @@
 //!
 //! A command that has to wait stays in its connection's input, and so do the commands behind it. The session tries it again every
 //! 20 ms.
+//! A read that is done in pieces goes on during a pause. A write that is done in pieces waits, and begins anew after the pause.
 //!
 //! Cost without a pause: one load for each command.
 

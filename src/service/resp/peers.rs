@@ -49,7 +49,7 @@ fn run_with(peers: &dyn Peers, command: &CommandSpec, ctx: &mut Context<'_>) {
         },
         None => {
             (command.run)(ctx);
-            if command.is(WRITE) {
+            if command.is(WRITE) && !ctx.has_to_run_again() {
                 keys().for_each(|key| peers.tell_changed(key, None));
             }
         }

@@ -336,7 +336,8 @@ impl CommandRunner<'_> {
         if self.shared.store.refuses() && self.lacks_memory(entry, args) {
             return self.refuse(Some(entry), errors::OUT_OF_MEMORY.as_bytes());
         }
-        if self.value.is_none() && begun.is_none() && self.is_paused(entry) {
+        let has_begun = self.value.is_some() || begun.is_some() && !entry.command.is(WRITE);
+        if !has_begun && self.is_paused(entry) {
             self.is_paused = true;
             return;
         }

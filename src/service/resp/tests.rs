@@ -11,6 +11,7 @@ use crate::server::{Connections, Next, Peer, Service, Session};
 use crate::service::delivery::deliver;
 use crate::store::{Clock, Config, Store};
 
+mod copies_in_pieces;
 mod fields_in_pieces;
 mod keys_in_pieces;
 mod stepped;

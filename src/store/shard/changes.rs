@@ -1,4 +1,4 @@
-//! Changes of a shard's items, for the clients that watch keys and for leases on paths.
+//! Changes of a shard's items, for the clients that watch keys, for leases on paths, and for copies that are being made.
 
 use super::*;
 
@@ -15,7 +15,7 @@ pub(in crate::store) fn path_of(slab: &ItemSlab, index: u32) -> (u8, Vec<&[u8]>)
 }
 
 impl Shard {
-    /// Notes a change of an item for the clients that watch its top-level key, and for leases on its path.
+    /// Notes a change of an item for the clients that watch its top-level key, for leases on its path, and for copies of its tree.
     #[inline]
     pub(in crate::store) fn note_change(&mut self, index: u32) {
         self.note_path_change(index, PathChange::Subtree);
@@ -23,6 +23,12 @@ impl Shard {
 
     #[inline]
     pub(in crate::store) fn note_path_change(&mut self, index: u32, change: PathChange) {
+        if !self.copies.is_empty() {
+            let is_emptied = !self.slab.slot(index).has_children();
+            if self.note_for_copies(index, is_emptied) {
+                return;
+            }
+        }
         if !self.watched.is_empty() {
             let (db, path) = path_of(&self.slab, index);
             self.watched.note_change(db, &path, change);

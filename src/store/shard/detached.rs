@@ -78,7 +78,11 @@ impl Shard {
     /// Detaches an item with what is left below it. Returns its parent's slot, [`NONE`] at the top. `rest` is where
     /// [`free_children`](Shard::free_children) stopped.
     pub(super) fn detach(&mut self, top: u32, rest: u32, has_expired: bool) -> u32 {
+        if !self.copies.is_empty() {
+            self.note_for_copies(top, true);
+        }
         let parent = self.unlink(top);
+        self.copies.remove_unfinished(top);
         let head = ItemHeader {
             parent: Some((DETACHED, 0)),
             expires_ms: None,
@@ -126,9 +130,10 @@ impl Shard {
         !self.detached.is_empty() || !self.hidden.is_empty()
     }
 
-    /// Whether no path leads to an item, because its tree is detached or flushed. It takes a step for each item above it.
+    /// Whether no path leads to an item, because its tree is detached, flushed, or an unfinished copy. It takes a step for
+    /// each item above it.
     pub(in crate::store) fn is_detached(&self, index: u32) -> bool {
-        if !self.has_detached() {
+        if !self.has_detached() && self.copies.is_empty() {
             return false;
         }
         let mut top = index;

@@ -39,13 +39,13 @@ impl Shard {
         }
     }
 
-    /// Whether a flush has hidden the item at the top that is stored with this index.
+    /// Whether no path leads to the item at the top that is stored with this index: a flush has hidden it, or it is an
+    /// [unfinished copy](super::copies).
     #[inline]
     pub(in crate::store) fn hides(&self, index: u32) -> bool {
-        !self.hidden.is_empty() && {
-            let db = self.slab.slot(index).db();
-            self.hidden.iter().any(|hidden| hidden.contain(db, index))
-        }
+        let hidden_by_flush = |db| self.hidden.iter().any(|hidden| hidden.contain(db, index));
+        !self.hidden.is_empty() && hidden_by_flush(self.slab.slot(index).db())
+            || !self.copies.is_empty() && self.copies.is_unfinished(index)
     }
 
     /// Notes that an item at the top was stored, or has come into its database.
@@ -86,9 +86,13 @@ impl Shard {
     }
 
     fn remove_hidden_tree(&mut self, top: u32, steps: usize) {
+        if !self.copies.is_empty() {
+            self.note_for_copies(top, true);
+        }
         match self.free_below(top, top, steps) {
             (_, None) => {
                 self.unlink(top);
+                self.copies.remove_unfinished(top);
                 self.free_slot(top);
             }
             (_, Some(rest)) => {

@@ -31,7 +31,8 @@ impl Shard {
                 break;
             }
             let slot = self.slab.item(parent);
-            if slot.is_valueless() && !slot.has_children() {
+            // An unfinished copy without children may get some.
+            if slot.is_valueless() && !slot.has_children() && !self.copies.is_unfinished(parent) {
                 index = parent;
             } else {
                 self.renew_cas(parent);
@@ -42,7 +43,7 @@ impl Shard {
     }
 
     /// Removes an item that has no children, and returns its parent's slot, [`NONE`] at the top.
-    fn remove_leaf(&mut self, index: u32) -> u32 {
+    pub(super) fn remove_leaf(&mut self, index: u32) -> u32 {
         let parent = self.unlink(index);
         self.free_slot(index);
         parent
@@ -73,6 +74,9 @@ impl Shard {
             && let Some(moved) = self.slab.remove_child(parent, position)
         {
             self.slab.set_position(moved, position);
+            if !self.copies.is_empty() {
+                self.note_for_copies(moved, false);
+            }
         }
         parent
     }
@@ -110,7 +114,7 @@ impl Shard {
     fn judge(&mut self, index: u32, now_ms: u64, keep: u32, why: Judgement) -> bool {
         let item = self.slab.item(index);
         let slot = item.slot;
-        let leaf = !slot.has_children() && index != keep;
+        let leaf = !slot.has_children() && index != keep && !self.copies.is_unfinished(index);
         if leaf && item.is_expired(now_ms) {
             self.expire(index);
             self.counters.reclaimed += 1;
@@ -166,6 +170,7 @@ impl Shard {
             swept_expiry: u64::MAX,
             detached: Vec::new(),
             hidden: Vec::new(),
+            copies: OngoingCopies::default(),
             bell: Arc::clone(&self.bell),
             evictions: Arc::clone(&self.evictions),
             counters: std::mem::take(&mut self.counters),

@@ -112,11 +112,7 @@ const REMOVALS: &[Removal] = &[
         TOP,
         |store| {
             put(store, &[b"source"], value(&[b"new"])).unwrap();
-            let mut tree = store.lock(b"source");
-            let source = tree.peek(0, &[b"source"]).unwrap();
-            let source = tree.take(source);
-            drop(tree);
-            store.lock(b"k").graft(0, b"k", &source).unwrap();
+            store.rename((0, b"source"), (0, b"k")).unwrap().unwrap();
         },
         Some(b"new"),
     ),

@@ -18,7 +18,7 @@ type Key = Vec<u8>;
 /// Store and model side by side. A bounded store may lack nodes that the model still has, never the
 /// reverse.
 struct StoreAndModel {
-    store: Store,
+    store: Arc<Store>,
     model: Model,
     bounded: bool,
 }
@@ -38,7 +38,7 @@ impl StoreAndModel {
         };
         let bounded = memory < 1 << 20;
         StoreAndModel {
-            store: Store::new(config, Clock::manual(START)),
+            store: Arc::new(Store::new(config, Clock::manual(START))),
             model: Model::new(),
             bounded,
         }
@@ -248,15 +248,14 @@ impl StoreAndModel {
                 }
             }
             Operation::Copy(a, from, b, to) => {
-                let mut tree = self.store.lock(&from);
-                let copied = tree.peek(a, &[&from]).map(|node| tree.copy(node));
-                drop(tree);
+                let order = CopyOrder {
+                    from: (a, &from),
+                    to: (b, &to),
+                    replaces: true,
+                };
+                let copied = TreeCopy::new(&self.store).go_on(&order, true);
                 let naive = self.model.databases[usize::from(a)].get(&from).cloned();
-                if let (Some(copied), Some(naive)) = (copied, naive) {
-                    self.store
-                        .lock(&to)
-                        .graft(b, &to, &copied)
-                        .expect("it fits");
+                if let (CopyState::Done(Ok(true)), Some(naive)) = (copied, naive) {
                     self.model.databases[usize::from(b)].insert(to, naive);
                 }
             }

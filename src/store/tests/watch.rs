@@ -142,9 +142,8 @@ const CASES: &[Case] = &[
         "renamed and renamed back",
         set,
         |store| {
-            let mut taken = None;
-            with_node(store, &[b"k"], |tree, node| taken = Some(tree.take(node)));
-            store.lock(b"k").graft(0, b"k", &taken.unwrap()).unwrap();
+            store.rename((0, b"k"), (0, b"other")).unwrap().unwrap();
+            store.rename((0, b"other"), (0, b"k")).unwrap().unwrap();
         },
         true,
     ),

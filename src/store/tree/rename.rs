@@ -20,7 +20,6 @@ use crate::store::shard::{ItemPlace, Shard, hash_top};
 use crate::store::shards::Store;
 use crate::store::slot::NONE;
 
-use super::subtrees::Grafted;
 use super::{Node, Tree};
 
 /// Nodes of the largest tree that is copied to the shard of its new name.
@@ -31,7 +30,7 @@ const BYTES: usize = 1 << 20;
 const LOOKS: usize = 8;
 
 /// A top-level key with its database.
-type TopKey<'a> = (u8, &'a [u8]);
+pub(crate) type TopKey<'a> = (u8, &'a [u8]);
 
 /// The result of renaming a tree within its shard.
 enum InPlace {
@@ -104,7 +103,7 @@ impl Store {
         drop(tree);
         let graft = |db, key| {
             let mut tree = self.lock(key);
-            tree.graft_as(db, key, &subtree, Grafted::Renamed)
+            tree.graft(db, key, &subtree)
         };
         let result = graft(to_db, to);
         if result.is_err() {

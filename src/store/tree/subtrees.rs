@@ -5,15 +5,6 @@ use super::*;
 use crate::store::entry::Marks;
 use crate::store::record::ItemHeader;
 
-/// How the nodes of a subtree are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Grafted {
-    /// As new items.
-    Copied,
-    /// As the same items under another name: those below the top keep their CAS numbers, marks and times.
-    Renamed,
-}
-
 /// Children of a node that stand for all of them.
 const SAMPLES: usize = 1024;
 /// Nodes that are looked at under one lock.
@@ -57,19 +48,9 @@ impl Tree<'_> {
         Subtree::copy(&self.shard, node.0, self.now_ms)
     }
 
-    /// Puts a subtree under a top-level key, in place of an old one.
-    pub fn graft(&mut self, db: u8, key: &[u8], subtree: &Subtree) -> Result<(), Refused> {
-        self.graft_as(db, key, subtree, Grafted::Copied)
-    }
-
-    /// The same, as new items or as those that the subtree was made of.
-    pub(super) fn graft_as(
-        &mut self,
-        db: u8,
-        key: &[u8],
-        subtree: &Subtree,
-        grafted: Grafted,
-    ) -> Result<(), Refused> {
+    /// Puts a subtree under a top-level key, in place of an old one, as the items that it was made of: those below the top keep
+    /// their CAS numbers, marks and times.
+    pub(super) fn graft(&mut self, db: u8, key: &[u8], subtree: &Subtree) -> Result<(), Refused> {
         let Some(top) = subtree.nodes.first() else {
             return Ok(());
         };
@@ -88,13 +69,13 @@ impl Tree<'_> {
         }
         // Other items are evicted only when all of it is stored: a parent without its children
         // could be taken for a leaf.
-        let index = self.insert_subtree(place, subtree, grafted);
+        let index = self.insert_subtree(place, subtree);
         self.make_room(index);
         Ok(())
     }
 
     /// Stores a subtree at a place at the top where there is nothing, and returns the index of its top.
-    fn insert_subtree(&mut self, place: ItemPlace<'_>, subtree: &Subtree, grafted: Grafted) -> u32 {
+    fn insert_subtree(&mut self, place: ItemPlace<'_>, subtree: &Subtree) -> u32 {
         let mut indices: Vec<u32> = Vec::with_capacity(subtree.nodes.len());
         for (here, node) in subtree.nodes.iter().enumerate() {
             let value = node.value.as_deref();
@@ -112,9 +93,7 @@ impl Tree<'_> {
             }
             indices.push(self.shard.insert(place, &entry, self.access));
         }
-        if grafted == Grafted::Renamed {
-            self.restore_nodes(&indices, subtree);
-        }
+        self.restore_nodes(&indices, subtree);
         indices[0]
     }
 

@@ -43,7 +43,11 @@ impl Tree<'_> {
 
     /// The old item is replaced even if it has expired: removing it first could take a parent
     /// without value along.
-    fn store_item(&mut self, place: ItemPlace<'_>, entry: &Entry<'_>) -> Result<Node, Refused> {
+    pub(super) fn store_item(
+        &mut self,
+        place: ItemPlace<'_>,
+        entry: &Entry<'_>,
+    ) -> Result<Node, Refused> {
         let there = self.shard.lookup_place(place);
         if self.trim.store.refuses() {
             let overwrites = there.is_some_and(|index| self.shard.overwrites(index, entry));
