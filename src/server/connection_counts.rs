@@ -1,4 +1,4 @@
-//! What the set of connections counts: the past since the start, or since a client last had the counts reset.
+//! The counts of the set of connections, since the start or since a client last reset them.
 //!
 //! Cost: each worker has bytes of its own to count, so reading a sum takes sixteen loads.
 

@@ -1,6 +1,6 @@
-//! Items that expire while real seconds pass.
+//! Items that expire by the real clock.
 //!
-//! Every stream prepares its keys; then some seconds pass for all streams together; then each reads what is left.
+//! First each stream stores its items. Then some seconds pass, for all streams together. Then each stream reads its items.
 
 use super::expiry_streams::{PASSING, forms, preparation, readings};
 use super::settle::settled;

@@ -1,4 +1,4 @@
-//! Streams of items that expire while real seconds pass, from a number.
+//! Streams of items that expire by the real clock. Each follows from a number.
 //!
 //! An item either expires within one second, and is gone after [`PASSING`], or lasts for longer than any test. memcached's clock
 //! ticks once a second, so nothing is read in between.
@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use super::streams::{FORMS, Form};
 
-/// More than a second's exptime takes, also by a clock that is a second late.
+/// The wait. It is longer than an exptime of one second, even by a clock that is a second late.
 pub(crate) const PASSING: Duration = Duration::from_millis(3200);
 
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
@@ -23,7 +23,7 @@ pub(crate) fn preparation(form: Form, number: u64) -> Vec<Vec<u8>> {
         for _ in 0..random.usize(0..3) {
             requests.push(request(form, &key, "1000000", &mut random));
         }
-        // The last one decides.
+        // The last exptime of an item is the valid one.
         let exptime = random
             .choice(["1", "1", "0", "1000000", "-1"])
             .unwrap_or_default();

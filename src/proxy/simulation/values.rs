@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::protocol::framing::reply::ReplyShape;
 use crate::proxy::simulation::script::{Circumstances, DatabaseKey, Expected};
 
-/// What is due behind the reply that is checked.
+/// The replies that are due behind the one that is checked.
 type Due = VecDeque<(ReplyShape, Expected)>;
 
 /// The possible values of each key.
