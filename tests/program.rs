@@ -12,6 +12,7 @@ mod program {
 
     mod acl_file;
     mod admin;
+    mod admin_labels;
     mod admin_page;
     mod admin_upstreams;
     mod auth_file;
