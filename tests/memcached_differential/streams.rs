@@ -85,8 +85,10 @@ impl Words {
     /// One of the stream's keys.
     fn key(&mut self) -> String {
         if self.errs() {
-            let long = "k".repeat(self.random.usize(249..253));
-            let controlled = format!("k\u{1}{:?}{}", self.form, self.number);
+            let own = format!("{:?}{}", self.form, self.number);
+            // Of one that is not too long no other stream may see what has become of it.
+            let long = format!("{own:k<length$}", length = self.random.usize(249..253));
+            let controlled = format!("k\u{1}{own}");
             return self.pick(&[&controlled, &long]).to_owned();
         }
         self.known_key()

@@ -59,21 +59,21 @@ const SOURCES: &[(&str, Values)] = &[
         ]),
     ),
     ("D", OneOf(&["0", "1", "2", "15", "16", "-1", "x"])),
-    // `~` stands for a time so far in the future that it doesn't come during a test, and is almost never drawn twice.
+    // `~` stands for a time so far in the future that it doesn't come during a test, and two are almost always a minute apart.
     (
         "S",
         OneOf(&["~", "~", "~", "~", "0", "-1", "x", "9223372036854775807"]),
     ),
     (
         "T",
-        OneOf(&["33177117421", "33177117422", "33177117423", "1", "0", "x"]),
+        OneOf(&["33177117421", "33177118421", "33177119421", "1", "0", "x"]),
     ),
     (
         "M",
         OneOf(&[
             "33177117421000",
-            "33177117422000",
-            "33177117423500",
+            "33177118421000",
+            "33177119421500",
             "1",
             "-5",
             "x",

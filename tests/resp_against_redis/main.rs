@@ -2,7 +2,7 @@
 //!
 //! A conversation is some dozens of commands on a handful of keys, fields and values, so that they meet; among them
 //! wrong numbers, wrong options and wrong counts of arguments. Replies without an order are sorted, times may differ
-//! by a second, and random replies are not compared. Each conversation follows from a number, and a difference prints
+//! by a minute, and random replies are not compared. Each conversation follows from a number, and a difference prints
 //! the conversation up to there.
 
 #[path = "../support/mod.rs"]
