@@ -22,8 +22,8 @@ import subprocess
 import tempfile
 import time
 
-from parts import (FAULTS, PATIENCE, RESET, Connection, Key, Load, Process, Wrong, half_open, quiet, raise_limit, report, slow_reader,
-                   slow_writer)
+from parts import (FAULTS, PATIENCE, RESET, Connection, Key, Load, Process, Wrong, half_open, patiently, quiet, raise_limit, report,
+                   slow_reader, slow_writer)
 
 
 def serve(options, *more, **how):
@@ -45,8 +45,8 @@ async def answers(ports):
         while True:
             try:
                 await connection.open()
-                await asyncio.wait_for(connection.set(b"last", b"last=1="), PATIENCE)
-                if await asyncio.wait_for(connection.get(b"last"), PATIENCE) == b"last=1=":
+                await patiently(connection.set(b"last", b"last=1="))
+                if await patiently(connection.get(b"last")) == b"last=1=":
                     break
             except FAULTS:
                 connection.close()
@@ -402,7 +402,7 @@ async def deleter(state, keys, ends):
                     connection = Connection("memcached", state["larder"].ports["memcached"])
                 await connection.open()
                 connection.writer.write(b"delete %s\r\n" % key.name.encode())
-                line = await asyncio.wait_for(connection.line(), PATIENCE)
+                line = await patiently(connection.line())
                 key.answered = int(connection.succeeded(line, b"DELETED", b""))
             except asyncio.TimeoutError:
                 raise Wrong(f"no answer to a delete for {PATIENCE} s") from None
@@ -426,7 +426,7 @@ async def gone(caches, keys):
             for cache in caches:
                 connection = cache.__dict__.setdefault("reads", Connection("memcached", cache.ports["memcached"]))
                 await connection.open()
-                found.append(await asyncio.wait_for(connection.get(key.name.encode()), PATIENCE))
+                found.append(await patiently(connection.get(key.name.encode())))
             if all(found):
                 left.append(key.name)
         if not left:

@@ -27,6 +27,20 @@ class Wrong(Exception):
     """A reply that no order of events allows."""
 
 
+async def patiently(awaitable):
+    """The result, or a `TimeoutError` after so many seconds in which this program itself has run: a driver that was stopped or
+    got no processor finds the answer that came meanwhile."""
+    task = asyncio.ensure_future(awaitable)
+    try:
+        for _ in range(int(PATIENCE)):
+            done, _ = await asyncio.wait({task}, timeout=1)
+            if done:
+                return task.result()
+        raise asyncio.TimeoutError
+    finally:
+        task.cancel()
+
+
 # ---------------------------------------------------------------------------------------------- servers
 
 
@@ -136,7 +150,7 @@ class Connection:
     async def open(self):
         if self.writer is None:
             opening = asyncio.open_connection("127.0.0.1", self.port, limit=4 << 20)
-            self.reader, self.writer = await asyncio.wait_for(opening, PATIENCE)
+            self.reader, self.writer = await patiently(opening)
 
     def close(self, reset=False):
         if self.writer is None:
@@ -235,7 +249,7 @@ class Load:
             while not self.ends.is_set():
                 try:
                     await connection.open()
-                    await asyncio.wait_for(self.request(connection, own, rng), PATIENCE)
+                    await patiently(self.request(connection, own, rng))
                     self.requests += 1
                     if rng.random() < 0.002:
                         connection.close(reset=rng.random() < 0.5)
@@ -321,7 +335,7 @@ async def slow_writer(ports, ends, rng):
             for byte in connection.get_request(b"slow"):
                 connection.writer.write(bytes([byte]))
                 await asyncio.sleep(0.01)
-            line = await asyncio.wait_for(connection.line(), PATIENCE)
+            line = await patiently(connection.line())
             if not connection.succeeded(line, b"END", b"$-1"):
                 await asyncio.sleep(0.05)
         except FAULTS:
