@@ -23,7 +23,7 @@ mod settle;
 mod statistics;
 mod streams;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -112,7 +112,11 @@ impl Both {
                 let start = replies.len();
                 while !replies[start..].ends_with(end.reply) {
                     let mut piece = [0; 4096];
-                    let length = stream.read(&mut piece).expect("an answer in time");
+                    let length = match stream.read(&mut piece) {
+                        // A stop of this process has interrupted it.
+                        Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                        read => read.expect("an answer in time"),
+                    };
                     assert!(length > 0, "memcached has closed the connection");
                     replies.extend_from_slice(&piece[..length]);
                 }
@@ -131,7 +135,7 @@ impl Both {
             (&stream).read_to_end(&mut replies)
         });
         match ended {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no end came"),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("no end came"),
             // Bytes that it has not read make its end a reset.
             _ => replies,
         }
