@@ -261,6 +261,8 @@ ABUSES = [
     ("HGETALL of a million fields, written all the time", "resp", million_fields, reads_what_is_written, False),
     ("COPY of a million fields, for ever", "resp", million_fields,
      again_and_again(b"COPY big copy REPLACE\r\n", b":1\r\n"), False),
+    ("HRANDFIELD of half a million fields, for ever", "resp", million_fields,
+     again_and_again(b"HRANDFIELD big 500000\r\nECHO end\r\n", b"$3\r\nend\r\n"), False),
     ("KEYS of a million keys, for ever", "resp", million_keys,
      again_and_again(b"KEYS many:*\r\nECHO end\r\n", b"$3\r\nend\r\n"), False),
     ("getch of a million children, for ever", "memcached", million_fields, again_and_again(b"getch big\r\n", b"END\r\n"), False),

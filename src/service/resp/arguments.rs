@@ -66,6 +66,6 @@ pub(super) fn is_hash(tree: &mut Tree<'_>, node: Node) -> bool {
     let item = tree.item(node);
     match item.value() {
         None => true,
-        Some(_) => item.has_children() && tree.child_count(node) > 0,
+        Some(_) => tree.has_live_child(node),
     }
 }

@@ -31,6 +31,12 @@ const SMALL: usize = 512;
 const SMALL_REPLY: usize = 64 << 10;
 
 impl Context<'_> {
+    /// Whether the command has begun to read all fields in an earlier turn.
+    pub(super) fn is_reading(&self) -> bool {
+        let large = self.large.as_ref().and_then(|large| large.as_deref());
+        matches!(large, Some(LargeReply::Reading(_)))
+    }
+
     /// Answers all fields of the hash under the command's key.
     pub(super) fn answer_fields(&mut self, form: FieldsReply) {
         let large = self.large.as_mut().and_then(|large| large.take());
@@ -44,7 +50,7 @@ impl Context<'_> {
     }
 
     /// Answers the fields of a hash that was found, or an empty reply: at once if they are few, or may not be read in pieces.
-    fn answer_hash(
+    pub(super) fn answer_hash(
         &mut self,
         mut tree: Tree<'_>,
         hash: Option<Node>,

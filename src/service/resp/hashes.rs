@@ -15,6 +15,7 @@ use super::errors;
 use super::large_reply::FieldsReply;
 use super::table::{CommandSpec, DENYOOM, FAST, READONLY, WRITE};
 use crate::protocol::resp::Reply;
+use crate::service::large_read::PastReads;
 use crate::store::{Entry, Item, Node, Refused, Tree};
 
 pub(super) const COMMANDS: &[CommandSpec] = &[
@@ -284,7 +285,8 @@ pub(super) fn append_name(reply: &mut Reply<'_>, field: &Item<'_>) {
     reply.bulk(field.key());
 }
 
-fn append_value(reply: &mut Reply<'_>, field: &Item<'_>) {
+/// Appends the value of a field.
+pub(super) fn append_value(reply: &mut Reply<'_>, field: &Item<'_>) {
     reply.bulk(field.value().unwrap_or_default());
 }
 
@@ -332,11 +334,25 @@ fn hdel(ctx: &mut Context<'_>) {
 }
 
 fn hlen(ctx: &mut Context<'_>) {
-    let Ok((mut tree, hash)) = find_hash(ctx) else {
+    const COUNT: FieldsReply = FieldsReply {
+        head: |reply, count| reply.integer(count as i64),
+        field: |_, _| {},
+    };
+    if ctx.is_reading() {
+        return ctx.answer_fields(COUNT);
+    }
+    let Ok((tree, hash)) = find_hash(ctx) else {
         return;
     };
-    ctx.reply
-        .integer(hash.map_or(0, |hash| tree.child_count(hash)) as i64);
+    match hash {
+        Some(node) if tree.has_to_count(node) => {
+            ctx.answer_hash(tree, hash, COUNT, PastReads::default());
+        }
+        _ => {
+            let count = hash.map_or(0, |hash| tree.listed_children(hash));
+            ctx.reply.integer(count as i64);
+        }
+    }
 }
 
 fn hexists(ctx: &mut Context<'_>) {

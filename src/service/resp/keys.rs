@@ -191,7 +191,7 @@ fn encoding(ctx: &mut Context<'_>) {
 
     object(ctx, |ctx, tree, node| {
         let encoding = if is_hash(tree, node) {
-            let small = tree.child_count(node) <= MOST_ENTRIES
+            let small = tree.listed_children(node) <= MOST_ENTRIES
                 && tree.children(node).into_iter().all(|child| {
                     let item = tree.item(child);
                     item.key().len() <= LONGEST_ENTRY

@@ -1,10 +1,11 @@
 //! The state of a command that is done in pieces, or the rest of its reply, which its session keeps between two turns.
 //!
-//! The commands are in `fields_in_pieces`, `keys_in_pieces` and `moving`.
+//! The commands are in `fields_in_pieces`, `keys_in_pieces`, `hash_random` and `moving`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::drawn_fields::DrawnFields;
 use super::key_walk::KeyWalk;
 use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
@@ -17,6 +18,8 @@ pub(crate) enum LargeReply {
     Reading(LargeRead),
     /// Many keys are looked at in pieces: the command runs again.
     Walking(KeyWalk),
+    /// Random fields are drawn in pieces: the command runs again.
+    Drawing(DrawnFields),
     /// A large tree is copied in pieces: the command runs again.
     Copying(Copying),
     /// The command has run, and its reply is sent in parts.
@@ -34,6 +37,7 @@ impl LargeReply {
         match self {
             LargeReply::Reading(large) => large.children.bytes(),
             LargeReply::Walking(walk) => walk.bytes(),
+            LargeReply::Drawing(drawn) => drawn.bytes(),
             LargeReply::Copying(copying) => copying.copy.bytes(),
             LargeReply::Sending(reply) => reply.left(),
         }

@@ -207,7 +207,7 @@ fn scan(ctx: &mut Context<'_>) {
 
 fn hscan(ctx: &mut Context<'_>) {
     let Some(cursor) = cursor(ctx, 2) else { return };
-    let Ok((mut tree, hash)) = find_hash(ctx) else {
+    let Ok((tree, hash)) = find_hash(ctx) else {
         return;
     };
     let Some(hash) = hash else {
@@ -218,7 +218,8 @@ fn hscan(ctx: &mut Context<'_>) {
     let Some(options) = ScanOptions::parse(ctx, 3, false) else {
         return;
     };
-    let length = tree.child_count(hash);
+    // Those that have expired and aren't removed yet count here, and are left out below.
+    let length = tree.listed_children(hash);
     let (start, end) = if length <= SMALL_HASH {
         (0, length)
     } else {
@@ -237,7 +238,7 @@ fn hscan(ctx: &mut Context<'_>) {
         if found.is_full() {
             break;
         }
-        if options.accepts(item.key()) {
+        if options.accepts(item.key()) && !tree.is_expired(node) {
             found.push(item.key());
             found.push(item.value().unwrap_or_default());
         }

@@ -12,8 +12,10 @@ use crate::service::delivery::deliver;
 use crate::store::{Clock, Config, Store};
 
 mod copies_in_pieces;
+mod expired_fields;
 mod fields_in_pieces;
 mod keys_in_pieces;
+mod random_in_pieces;
 mod stepped;
 
 /// A service on a store of its own, with a clock that stands still.

@@ -117,6 +117,22 @@ impl Tree<'_> {
         self.shard.slab.children(node.0).len()
     }
 
+    /// Whether a node has children that haven't expired.
+    pub(crate) fn has_live_child(&self, node: Node) -> bool {
+        let slab = &self.shard.slab;
+        !slab.children(node.0).is_empty() && slab.has_live_child(node.0, self.now_ms)
+    }
+
+    /// Whether some of a node's children may have expired, so that their number is known only after a look at all of them.
+    pub(crate) fn has_to_count(&self, node: Node) -> bool {
+        self.shard.slab.child_expiries(node.0).earliest_ms <= self.now_ms
+    }
+
+    /// Whether an item has expired.
+    pub(crate) fn is_expired(&self, node: Node) -> bool {
+        self.shard.slab.item(node.0).is_expired(self.now_ms)
+    }
+
     /// Begins a read of a node's children.
     pub(crate) fn begin_children_read(&mut self, node: Node) -> ChildrenRead {
         let page = self.children_of_page(node);
@@ -177,9 +193,21 @@ impl Tree<'_> {
                 return ReadState::Partial;
             }
         }
+        self.note_expiries(read);
         match read.children() {
             0 => ReadState::Gone,
             _ => ReadState::Whole,
+        }
+    }
+
+    /// Notes the time at which the first child expires, as the last piece of a read has found it. If a child that has expired is
+    /// still stored, that has to be looked for again.
+    fn note_expiries(&mut self, read: &ChildrenRead) {
+        let slab = &mut self.shard.slab;
+        if read.children() == slab.children(read.node).len() {
+            let times = read.pages.iter().filter_map(|page| page.expires_ms);
+            let latest_ms = slab.child_expiries(read.node).latest_ms;
+            slab.set_child_expiries(read.node, times.min().unwrap_or(u64::MAX), latest_ms);
         }
     }
 

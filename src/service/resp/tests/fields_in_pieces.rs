@@ -4,7 +4,7 @@ use super::stepped::{at_once, stepped};
 use super::*;
 
 /// A hash of so many fields, with values of so many bytes.
-fn fill(session: &mut dyn Session, key: &str, fields: usize, value: usize) {
+pub(super) fn fill(session: &mut dyn Session, key: &str, fields: usize, value: usize) {
     let value = "v".repeat(value);
     for first in (0..fields).step_by(100) {
         let end = fields.min(first + 100);

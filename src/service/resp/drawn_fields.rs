@@ -1,0 +1,103 @@
+//! The state of HRANDFIELD with a large count between two pieces. The command is in `hash_random`.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use super::random_order::{RandomOrder, random_below};
+use crate::store::{Item, Node, Tree};
+
+/// Fields that are drawn in a piece: a lock is held for about a hundred microseconds.
+const PIECE: usize = 512;
+/// Bytes of a page of the reply, about.
+const PAGE: usize = 32 << 10;
+/// Bytes that a noted name takes, about.
+const NOTED: usize = 20;
+
+/// The number of fields that a command asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FieldCount {
+    pub(super) count: usize,
+    /// Whether a field may come several times.
+    pub(super) may_repeat: bool,
+}
+
+/// The fields that were drawn until now.
+pub(crate) struct DrawnFields {
+    /// The order of the positions, if no field may repeat.
+    order: RandomOrder,
+    /// The number of positions of the order that were looked at.
+    looked: usize,
+    /// Hashes of the names, if no field may repeat. One that has moved to another position isn't drawn again.
+    names: HashSet<u64>,
+    hasher: RandomState,
+    pub(super) count: usize,
+    pub(super) pages: Vec<Vec<u8>>,
+    bytes: usize,
+    /// The time of the pieces until now.
+    pub(super) time: Duration,
+}
+
+impl DrawnFields {
+    pub(super) fn new(fields: usize) -> DrawnFields {
+        DrawnFields {
+            order: RandomOrder::new(fields),
+            looked: 0,
+            names: HashSet::new(),
+            hasher: RandomState::new(),
+            count: 0,
+            pages: Vec::new(),
+            bytes: 0,
+            time: Duration::ZERO,
+        }
+    }
+
+    /// Bytes that the session keeps.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.names.len() * NOTED
+    }
+
+    pub(super) fn is_whole(&self, wanted: FieldCount) -> bool {
+        let is_exhausted = !wanted.may_repeat && self.looked == self.order.length();
+        self.count == wanted.count || is_exhausted
+    }
+
+    /// Draws some fields of a hash. `form` appends the element of a reply.
+    pub(super) fn draw(
+        &mut self,
+        tree: &Tree<'_>,
+        hash: Node,
+        wanted: FieldCount,
+        mut form: impl FnMut(&mut Vec<u8>, &Item<'_>),
+    ) {
+        let fields = tree.listed_children(hash);
+        for _ in 0..PIECE {
+            if self.is_whole(wanted) {
+                return;
+            }
+            let position = match wanted.may_repeat {
+                true => random_below(fields),
+                false => self.order.position(self.looked),
+            };
+            self.looked += 1;
+            let node = tree.child_at(hash, position);
+            let Some(node) = node.filter(|node| !tree.is_expired(*node)) else {
+                continue;
+            };
+            let field = tree.item(node);
+            if !wanted.may_repeat && !self.names.insert(self.hasher.hash_one(field.key())) {
+                continue;
+            }
+            if self.pages.last().is_none_or(|page| page.len() >= PAGE) {
+                self.pages.push(Vec::new());
+            }
+            let Some(page) = self.pages.last_mut() else {
+                return;
+            };
+            let before = page.len();
+            form(page, &field);
+            self.bytes += page.len() - before;
+            self.count += 1;
+        }
+    }
+}
