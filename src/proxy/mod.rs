@@ -24,6 +24,7 @@
 //! ```
 
 mod client;
+mod client_command;
 mod client_counts;
 mod cluster;
 mod errors;
