@@ -216,12 +216,12 @@ fn put_in(store: &Store, db: u8, key: &[u8]) {
 
 #[test]
 fn a_copy_of_a_tree_that_changes_all_the_time_ends() {
-    let store = tree_of(2000);
+    let store = tree_of(600);
     let mut copy = TreeCopy::new(&store);
     let mut pieces = 0;
     while copy.go_on(&ORDER, false) == CopyState::Partial {
-        for number in 0..200 {
-            let name = child((pieces * 7 + number) % 2000);
+        for number in 0..150 {
+            let name = child((pieces * 7 + number) % 600);
             let mut tree = store.lock(FROM);
             let node = tree.peek(0, &[FROM, &name]).unwrap();
             tree.set_value(node, &[format!("changed {pieces}").as_bytes()])
