@@ -234,7 +234,7 @@ impl Words {
         match self.random.u8(0..10) {
             0..4 if self.reads => {
                 let flags = [
-                    "v", "f", "c", "t", "k", "s", "O5", "q", "T1000", "N60", "R30", "h",
+                    "v", "f", "c", "t", "k", "s", "O5", "q", "T1000", "N6000", "R2500", "h",
                 ];
                 let flags = self.some(&flags);
                 format!("mg {key}{flags}{end}").into()
@@ -243,12 +243,12 @@ impl Words {
                 let value = self.value();
                 let length = self.length(&value);
                 let mode = self.pick(&["", " MS", " ME", " MA", " MP", " MR", " MS"]);
-                let flags = self.some(&["F7", "T20", "k", "O6", "q", "I", "C4000000000", "c"]);
+                let flags = self.some(&["F7", "T2000", "k", "O6", "q", "I", "C4000000000", "c"]);
                 let line = format!("ms {key} {length}{mode}{flags}{end}");
                 [line.as_bytes(), &value, b"\r\n"].concat()
             }
             7 => {
-                let flags = self.some(&["k", "O7", "q", "I", "T30", "C4000000000"]);
+                let flags = self.some(&["k", "O7", "q", "I", "T3000", "C4000000000"]);
                 format!("md {key}{flags}{end}").into()
             }
             8 if self.adds => {
