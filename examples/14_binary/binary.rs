@@ -55,7 +55,7 @@ fn number(bytes: &[u8]) -> u64 {
         .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }
 
-/// The action that an opcode asks for.
+/// What an opcode asks for.
 #[derive(Clone, Copy)]
 enum Action {
     Get { key: bool },
