@@ -159,12 +159,16 @@ impl<'a> CopyPiece<'a> {
     }
 
     /// Makes some of the noted changes to the copy.
-    fn copy_changes(&mut self, copy: &mut BegunCopy, steps: usize) -> Result<(), Refused> {
+    fn copy_changes(&mut self, copy: &mut BegunCopy, steps: usize) -> Result<(), Stopped> {
         for _ in 0..steps {
             let change = copy.changes.lock().items.pop_first();
-            match change {
-                Some((names, is_emptied)) => self.copy_change(copy, names, is_emptied)?,
-                None => break,
+            let Some((names, is_emptied)) = change else {
+                break;
+            };
+            let removed = self.removed();
+            self.copy_change(copy, names, is_emptied)?;
+            if self.removed() != removed {
+                self.check(copy)?;
             }
         }
         Ok(())
@@ -210,7 +214,7 @@ impl<'a> CopyPiece<'a> {
     }
 
     /// Copies the next items of the walk. Returns whether it is at its end.
-    fn walk(&mut self, copy: &mut BegunCopy, steps: usize) -> Result<bool, Refused> {
+    fn walk(&mut self, copy: &mut BegunCopy, steps: usize) -> Result<bool, Stopped> {
         let mut removed = self.removed();
         self.reopen(copy);
         let mut left = steps;
@@ -239,6 +243,7 @@ impl<'a> CopyPiece<'a> {
             self.put_open(copy, child, parent, names)?;
             if self.removed() != removed {
                 removed = self.removed();
+                self.check(copy)?;
                 self.reopen(copy);
             }
         }

@@ -82,6 +82,12 @@ impl TreeCopy {
 
     /// Does the next piece, or all of it. The order is the same each time.
     pub(crate) fn go_on(&mut self, order: &CopyOrder<'_>, at_once: bool) -> CopyState {
+        let state = self.do_piece(order, at_once);
+        self.store.trim_after_removals();
+        state
+    }
+
+    fn do_piece(&mut self, order: &CopyOrder<'_>, at_once: bool) -> CopyState {
         loop {
             let mut piece = CopyPiece::lock(&self.store, order);
             let begun = match self.begun {
@@ -123,6 +129,8 @@ impl TreeCopy {
         let mut target = locked(target);
         target.remove_unfinished(&begun.changes);
         self.store.settle(&mut target);
+        drop(target);
+        self.store.trim_after_removals();
     }
 }
 
