@@ -38,8 +38,8 @@ impl Connections {
         workers.map(|one| direction(one).load(Relaxed)).sum()
     }
 
-    /// Sets the counts of the past to zero, as memcached's `stats reset` and Redis's CONFIG RESETSTAT do. What is open and
-    /// held now still counts.
+    /// Sets the counts of the past to zero, as memcached's `stats reset` and Redis's CONFIG RESETSTAT do. Open
+    /// connections and held memory still count.
     pub(crate) fn reset_counts(&self) {
         let counts = [&self.total, &self.rejected, &self.idle_closed];
         let replies = [&self.replies.waits, &self.replies.closed];

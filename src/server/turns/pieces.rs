@@ -30,7 +30,7 @@ pub(super) struct PieceShare {
 }
 
 impl PieceShare {
-    /// A command in pieces has begun. What was `received` until now has its own request, which is not one of another client.
+    /// A command in pieces has begun. The bytes `received` until now include its own request, which is not one of another client.
     pub(super) fn begin(&mut self, received: u64) {
         self.received = received;
     }
@@ -73,7 +73,7 @@ mod tests {
     fn a_command_beside_other_clients_gets_a_part_of_each_millisecond() {
         let mut share = PieceShare::default();
         share.begin(50);
-        assert_eq!(pieces(&mut share, 7, 50), 100, "nobody else is there");
+        assert_eq!(pieces(&mut share, 7, 50), 100, "there is no other client");
         assert_eq!(pieces(&mut share, 7, 60), 0);
         for now in 8..7 + BOUNDED_FOR {
             assert_eq!(pieces(&mut share, now, 60), 5);

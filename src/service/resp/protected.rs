@@ -1,4 +1,4 @@
-//! Protected mode while the service runs: clients of other machines are refused while nobody has to log in.
+//! Protected mode while the service runs: clients of other machines are refused while the default user needs no password.
 //!
 //! The program checks its listeners at the start. Later an administrator can open the default user, by CONFIG SET requirepass
 //! or by ACL. As in Redis, a client that connects from another machine gets an error from then on and is closed. Clients of
