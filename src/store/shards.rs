@@ -85,9 +85,18 @@ pub(super) fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 }
 
 impl Store {
-    /// An empty store.
+    /// An empty store. Its hashes are random, so that nobody can choose keys that collide.
     pub fn new(config: Config, clock: Clock) -> Store {
-        let hasher = RandomState::new();
+        Store::with_hasher(config, clock, RandomState::new())
+    }
+
+    /// For tests: a store in which the shard of each key follows from `seed`, and so the order of locks.
+    #[cfg(all(feature = "internals", debug_assertions))]
+    pub fn with_hash_seed(config: Config, clock: Clock, seed: u64) -> Store {
+        Store::with_hasher(config, clock, RandomState::with_seeds(seed, 1, 2, 3))
+    }
+
+    fn with_hasher(config: Config, clock: Clock, hasher: RandomState) -> Store {
         let cas = Arc::new(AtomicU64::new(1));
         let count = config.shard_count();
         let pool = Arc::new(PagePool::new(config.memory, count));
