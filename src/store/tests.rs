@@ -53,6 +53,19 @@ fn cas(store: &Store, path: &[&[u8]]) -> u64 {
     tree.peek(0, path).map_or(0, |node| tree.item(node).cas())
 }
 
+/// How many keys and how many paths of a database scans show, and how many of its items a walk shows.
+fn shown(store: &Store, db: u8) -> [usize; 3] {
+    let (mut keys, mut paths, mut walked) = (0, 0, 0);
+    assert_eq!(store.scan(db, 0, usize::MAX, |_| keys += 1), 0);
+    assert_eq!(store.scan_paths(db, 0, usize::MAX, |_, _| paths += 1), 0);
+    let mut walk = Walk::default();
+    while store.walk(&mut walk, |item, _| {
+        walked += usize::from(item.db == db);
+        true
+    }) {}
+    [keys, paths, walked]
+}
+
 #[test]
 fn a_value_put_under_a_path_is_found_there() {
     let store = store();

@@ -31,14 +31,7 @@ fn fill(store: &Store, db: u8, text: &[u8]) {
 
 /// How many keys and paths of a database scans show, how many items of it a walk shows, and how many values are found.
 fn visible(store: &Store, db: u8, text: &[u8]) -> [usize; 4] {
-    let (mut keys, mut paths, mut walked) = (0, 0, 0);
-    assert_eq!(store.scan(db, 0, usize::MAX, |_| keys += 1), 0);
-    assert_eq!(store.scan_paths(db, 0, usize::MAX, |_, _| paths += 1), 0);
-    let mut walk = Walk::default();
-    while store.walk(&mut walk, |item, _| {
-        walked += usize::from(item.db == db);
-        true
-    }) {}
+    let [keys, paths, walked] = shown(store, db);
     let found = (0..KEYS).filter(|number| {
         let key = number.to_be_bytes();
         let mut tree = store.lock(&key);

@@ -1,6 +1,7 @@
 //! COPY of a large hash, while other clients' commands run between its pieces.
 
-use super::stepped::stepped;
+use super::fields_in_pieces::fill;
+use super::stepped::{stepped, write_to_big};
 use super::*;
 
 /// Sends a line to a session, and returns its replies.
@@ -8,14 +9,6 @@ fn ask(session: &mut dyn Session, line: &str) -> String {
     let (reply, closed) = converse(session, format!("{line}\r\n").as_bytes(), 1 << 20);
     assert!(!closed);
     String::from_utf8(reply).expect("text")
-}
-
-fn fill(session: &mut dyn Session, key: &str, fields: usize) {
-    for first in (0..fields).step_by(100) {
-        let pairs = (first..first + 100).map(|number| format!(" field{number} {number}"));
-        let line = format!("HSET {key}{}", pairs.collect::<String>());
-        assert_eq!(ask(session, &line), ":100\r\n");
-    }
 }
 
 /// The fields of a hash with their values, sorted.
@@ -35,7 +28,7 @@ fn two_sessions(count: usize) -> (Box<dyn Session>, Box<dyn Session>) {
     let service = service(Settings::default());
     let open = || service.open(Peer::detached());
     let (mut one, other) = (open(), open());
-    fill(&mut *one, "big", count);
+    fill(&mut *one, "big", count, 3);
     (one, other)
 }
 
@@ -47,13 +40,7 @@ fn the_copy_is_the_hash_at_the_last_piece_and_nobody_sees_a_part_of_it() {
     let mut copy = stepped(&mut *one, "COPY big copy REPLACE\r\nPING\r\n");
     let pieces = copy.pieces(|| {
         number += 1;
-        let at = number * 7919 % 6000;
-        let writes = [
-            format!("HSET big field{at} changed{number}"),
-            format!("HDEL big field{at}"),
-            format!("HSET big new{number} value"),
-        ];
-        assert!(ask(&mut *other, &writes[number % 3]).starts_with(':'));
+        assert!(ask(&mut *other, &write_to_big(number)).starts_with(':'));
         assert_eq!(ask(&mut *other, "GET copy"), "$3\r\nold\r\n");
         assert_eq!(ask(&mut *other, "DBSIZE"), ":2\r\n");
     });

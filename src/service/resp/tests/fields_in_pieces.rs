@@ -1,6 +1,6 @@
 //! HGETALL, HKEYS and HVALS in pieces, while other clients' commands run between them.
 
-use super::stepped::{at_once, stepped};
+use super::stepped::{at_once, stepped, write_to_big};
 use super::*;
 
 /// A hash of so many fields, with values of so many bytes.
@@ -49,13 +49,7 @@ fn other_connections_are_answered_between_the_pieces_and_the_reply_is_the_state_
     let mut reader = stepped(&mut *one, "HGETALL big\r\nPING\r\nHLEN big\r\n");
     let pieces = reader.pieces(|| {
         number += 1;
-        let at = number * 7919 % 6000;
-        let writes = [
-            format!("HSET big field{at} changed{number}"),
-            format!("HDEL big field{at}"),
-            format!("HSET big new{number} value"),
-        ];
-        let line = format!("{}\r\n", writes[number % 3]);
+        let line = format!("{}\r\n", write_to_big(number));
         let (reply, _) = converse(&mut *other, line.as_bytes(), 4096);
         assert!(reply.starts_with(b":"));
     });

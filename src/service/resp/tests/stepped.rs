@@ -13,6 +13,16 @@ pub(super) fn at_once(session: &mut dyn Session, command: &str) -> Vec<u8> {
     reply[head.len()..].to_vec()
 }
 
+/// The write of this number to the hash `big`, whose fields are `field0` to `field4999`: it sets, removes or adds one.
+pub(super) fn write_to_big(number: usize) -> String {
+    let at = number * 7919 % 6000;
+    match number % 3 {
+        0 => format!("HSET big field{at} changed{number}"),
+        1 => format!("HDEL big field{at}"),
+        _ => format!("HSET big new{number} value"),
+    }
+}
+
 /// One command that is given its turns one by one.
 pub(super) struct Stepped<'a> {
     session: &'a mut dyn Session,
