@@ -2,7 +2,8 @@
 //!
 //! `tree/copying` copies a tree in pieces. The shard of the tree notes here each item that is changed, added, removed or moved to
 //! another position meanwhile. The shard of the copy notes that no path leads to it before it is whole. [`ItemChanges`] is shared by
-//! the two and by the copy's owner. The locks of both shards are held whenever the owner uses it, so its own lock never waits.
+//! the two and by the copy's owner. The owner uses it while it holds the locks of both shards, except to ask for its size, so its own
+//! lock hardly ever waits.
 //!
 //! Cost: nothing but a comparison for each change while no copy is being made.
 
@@ -28,13 +29,66 @@ struct CopySide {
     changes: ItemChanges,
 }
 
+/// Bytes that a noted change takes beside its names, and that each of its names takes beside its letters, about.
+const CHANGE_BYTES: usize = 64;
+const NAME_BYTES: usize = 32;
+
 /// What has changed of a tree and not yet of its copy.
 #[derive(Debug, Default)]
 pub(super) struct ChangedItems {
     /// Whether all that was below an item is gone. A parent comes before its children.
-    pub(super) items: BTreeMap<NamesBelow, bool>,
-    /// The tree was removed or replaced.
+    items: BTreeMap<NamesBelow, bool>,
+    bytes: usize,
+    /// The tree was removed or replaced. Then nothing more is noted.
     pub(super) is_gone: bool,
+}
+
+impl ChangedItems {
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Bytes that they take, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Notes a change of an item. `is_emptied` is whether all that was below it is gone.
+    fn note(&mut self, names: &NamesBelow, is_emptied: bool) {
+        if self.is_gone {
+            return;
+        }
+        if names.is_empty() && is_emptied {
+            *self = ChangedItems {
+                is_gone: true,
+                ..ChangedItems::default()
+            };
+            return;
+        }
+        match self.items.get_mut(names) {
+            Some(noted) => *noted |= is_emptied,
+            None => {
+                self.bytes += bytes_of(names);
+                self.items.insert(names.clone(), is_emptied);
+            }
+        }
+    }
+
+    /// Takes the first change.
+    pub(super) fn take_first(&mut self) -> Option<(NamesBelow, bool)> {
+        let first = self.items.pop_first();
+        self.bytes -= first.as_ref().map_or(0, |(names, _)| bytes_of(names));
+        first
+    }
+}
+
+fn bytes_of(names: &NamesBelow) -> usize {
+    let names = names.iter().map(|name| NAME_BYTES + name.len());
+    CHANGE_BYTES + names.sum::<usize>()
 }
 
 /// The changes that are noted for one copy.
@@ -104,9 +158,7 @@ impl OngoingCopies {
     /// Notes a change of an item below the top of a tree, or of the top itself.
     pub(super) fn note_change(&mut self, top: u32, names: &NamesBelow, is_emptied: bool) {
         for side in self.sources.iter().filter(|side| side.top == top) {
-            let mut changes = side.changes.lock();
-            changes.is_gone |= names.is_empty() && is_emptied;
-            *changes.items.entry(names.clone()).or_default() |= is_emptied;
+            side.changes.lock().note(names, is_emptied);
         }
     }
 }

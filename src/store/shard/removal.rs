@@ -132,7 +132,8 @@ impl Shard {
             self.order.note_evicted(hash, size, mean, items);
         }
         self.counters.evicted_unfetched += u64::from(unfetched);
-        if self.evictions.is_wanted() {
+        // Clients know nothing of an unfinished copy.
+        if self.evictions.is_wanted() && !self.is_detached(index) {
             self.report_eviction(index, now_ms);
         }
         self.remove(index);

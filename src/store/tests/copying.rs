@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::store::{CopyOrder, CopyState, TreeCopy, Watcher, WhenFull};
+use crate::store::{CopyOrder, CopyState, TreeCopy, Watcher};
 use proptest::prelude::*;
 
-const FROM: &[u8] = b"from";
-const TO: &[u8] = b"to";
-const ORDER: CopyOrder<'_> = CopyOrder {
+pub(super) const FROM: &[u8] = b"from";
+pub(super) const TO: &[u8] = b"to";
+pub(super) const ORDER: CopyOrder<'_> = CopyOrder {
     from: (0, FROM),
     to: (0, TO),
     replaces: true,
@@ -16,11 +16,11 @@ const ORDER: CopyOrder<'_> = CopyOrder {
 
 /// A node with all below it, sorted by keys.
 #[derive(Debug, PartialEq, Eq)]
-struct Whole {
-    value: Option<Vec<u8>>,
+pub(super) struct Whole {
+    pub(super) value: Option<Vec<u8>>,
     flags: u32,
     expires_ms: Option<u64>,
-    children: Vec<(Vec<u8>, Whole)>,
+    pub(super) children: Vec<(Vec<u8>, Whole)>,
 }
 
 fn whole_below(tree: &mut Tree<'_>, node: Node) -> Whole {
@@ -39,24 +39,24 @@ fn whole_below(tree: &mut Tree<'_>, node: Node) -> Whole {
     whole
 }
 
-fn whole(store: &Store, db: u8, key: &[u8]) -> Option<Whole> {
+pub(super) fn whole(store: &Store, db: u8, key: &[u8]) -> Option<Whole> {
     let mut tree = store.lock(key);
     let node = tree.peek(db, &[key])?;
     Some(whole_below(&mut tree, node))
 }
 
-fn child(number: usize) -> Vec<u8> {
+pub(super) fn child(number: usize) -> Vec<u8> {
     format!("child{number}").into_bytes()
 }
 
 /// A tree: each tenth child has ten children, and the last one has as many as the top.
-fn tree_of(children: usize) -> Arc<Store> {
+pub(super) fn tree_of(children: usize) -> Arc<Store> {
     let store = Arc::new(store());
     fill(&store, children);
     store
 }
 
-fn fill(store: &Store, children: usize) {
+pub(super) fn fill(store: &Store, children: usize) {
     put(store, &[FROM], Entry::default()).unwrap();
     for number in 0..children {
         let name = child(number);
@@ -72,7 +72,7 @@ fn fill(store: &Store, children: usize) {
     }
 }
 
-fn is_there(store: &Store, db: u8, key: &[u8]) -> bool {
+pub(super) fn is_there(store: &Store, db: u8, key: &[u8]) -> bool {
     store.lock(key).peek(db, &[key]).is_some()
 }
 
@@ -205,12 +205,14 @@ fn a_copy_begins_anew_if_its_tree_or_what_was_copied_goes_away() {
             };
             assert_eq!(done, Ok(expected.is_some()), "{what}");
             assert!(whole(&store, 0, TO) == expected, "{what}");
+            let stats = store.stats();
+            assert_eq!(stats.hits + stats.misses, 1, "{what}");
             store.check();
         }
     }
 }
 
-fn put_in(store: &Store, db: u8, key: &[u8]) {
+pub(super) fn put_in(store: &Store, db: u8, key: &[u8]) {
     store.lock(key).put(db, &[key], value(&[b"v"])).unwrap();
 }
 
@@ -230,58 +232,6 @@ fn a_copy_of_a_tree_that_changes_all_the_time_ends() {
         pieces += 1;
     }
     assert!(whole(&store, 0, TO) == whole(&store, 0, FROM));
-}
-
-#[test]
-fn a_full_store_that_refuses_keeps_the_tree_and_the_item_with_its_name() {
-    let config = Config {
-        memory: 2 << 20,
-        when_full: WhenFull::Refuse,
-        ..Config::default()
-    };
-    let store = Arc::new(Store::new(config, Clock::manual(START)));
-    put(&store, &[TO], value(&[b"old"])).unwrap();
-    put(&store, &[FROM], Entry::default()).unwrap();
-    for number in 0..1500 {
-        put(&store, &[FROM, &child(number)], value(&[&[b'x'; 700]])).unwrap();
-    }
-    let before = whole(&store, 0, FROM);
-    let mut copy = TreeCopy::new(&store);
-    let done = loop {
-        match copy.go_on(&ORDER, false) {
-            CopyState::Partial => assert!(store.resident() <= store.memory()),
-            CopyState::Done(result) => break result,
-        }
-    };
-    assert_eq!(done, Err(Refused::OutOfMemory));
-    assert!(whole(&store, 0, FROM) == before);
-    assert_eq!(
-        whole(&store, 0, TO).unwrap().value.as_deref(),
-        Some(&b"old"[..])
-    );
-    store.free_detached(|| true);
-    store.check();
-    put(&store, &[b"new"], value(&[b"there is room"])).unwrap();
-}
-
-#[test]
-fn a_full_store_that_evicts_stays_within_its_bound() {
-    let config = Config {
-        memory: 2 << 20,
-        ..Config::default()
-    };
-    let store = Arc::new(Store::new(config, Clock::manual(START)));
-    put(&store, &[FROM], Entry::default()).unwrap();
-    for number in 0..1500 {
-        put(&store, &[FROM, &child(number)], value(&[&[b'x'; 700]])).unwrap();
-    }
-    let mut copy = TreeCopy::new(&store);
-    while copy.go_on(&ORDER, false) == CopyState::Partial {
-        assert!(store.resident() <= store.memory());
-    }
-    let [from, to] = [FROM, TO].map(|key| whole(&store, 0, key).unwrap());
-    assert!(from.children.len() + to.children.len() > 1000);
-    store.check();
 }
 
 proptest! {

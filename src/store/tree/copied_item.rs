@@ -18,11 +18,20 @@ pub(super) struct CopiedItem {
 }
 
 impl CopiedItem {
-    pub(super) fn read(&mut self, item: StoredItem<'_>) {
+    pub(super) fn clear(&mut self) {
         self.name.clear();
+        self.value.clear();
+    }
+
+    /// Bytes of the name and the value.
+    pub(super) fn bytes(&self) -> usize {
+        self.name.len() + self.value.len()
+    }
+
+    pub(super) fn read(&mut self, item: StoredItem<'_>) {
+        self.clear();
         self.name.extend_from_slice(item.key());
         let value = item.value();
-        self.value.clear();
         self.value.extend_from_slice(value.unwrap_or_default());
         self.has_value = value.is_some();
         (self.flags, self.expires_ms) = (item.flags(), item.expires_ms());

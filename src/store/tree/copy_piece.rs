@@ -6,6 +6,7 @@
 
 use crate::store::entry::Refused;
 use crate::store::ongoing_copies::{ItemChanges, NamesBelow};
+use crate::store::pending_removals::PIECE;
 use crate::store::shard::{Shard, hash_top};
 use crate::store::shard_choice::ShardPair;
 use crate::store::shards::Store;
@@ -15,7 +16,7 @@ use super::begun_copy::{BegunCopy, CopyOrder, NodePair, OpenNode, Stopped};
 use super::copied_item::CopiedItem;
 use super::{MutexGuard, Tree};
 
-/// Bytes of a value that count as one more item.
+/// Bytes of an item that count as one more item.
 const ITEM_BYTES: usize = 1 << 10;
 
 /// The two shards of a copy while they are locked.
@@ -91,12 +92,15 @@ impl<'a> CopyPiece<'a> {
         !self.order.replaces && self.target.peek(db, &[key]).is_some()
     }
 
-    /// Stores a copy of the top alone. `Err` with the result of the command if that is known already.
-    pub(super) fn begin(&mut self) -> Result<BegunCopy, Result<bool, Refused>> {
+    /// Stores a copy of the top alone. `Err` with the result of the command if that is known already. `counts` is whether this is
+    /// a hit or a miss.
+    pub(super) fn begin(&mut self, counts: bool) -> Result<BegunCopy, Result<bool, Refused>> {
         let (now_ms, access) = (self.target.now_ms, self.target.access);
         let mut found = self.find_source();
         found = found.filter(|source| self.source_mut().is_alive(*source, now_ms));
-        self.source_mut().counters.count_read(found.is_some());
+        if counts {
+            self.source_mut().counters.count_read(found.is_some());
+        }
         if let Some(shard) = &mut self.source {
             // An expired tree was removed.
             self.target.trim.store.settle(shard);
@@ -134,7 +138,7 @@ impl<'a> CopyPiece<'a> {
             let is_walked = self.walk(copy, steps)?;
             // An eviction may have removed something.
             self.check(copy)?;
-            if is_walked && copy.changes.lock().items.is_empty() {
+            if is_walked && copy.changes.lock().is_empty() {
                 return Ok(Some(self.attach(copy)));
             }
             if steps < usize::MAX {
@@ -160,13 +164,16 @@ impl<'a> CopyPiece<'a> {
 
     /// Makes some of the noted changes to the copy.
     fn copy_changes(&mut self, copy: &mut BegunCopy, steps: usize) -> Result<(), Stopped> {
-        for _ in 0..steps {
-            let change = copy.changes.lock().items.pop_first();
+        let mut left = steps;
+        while left > 0 {
+            let change = copy.changes.lock().take_first();
             let Some((names, is_emptied)) = change else {
                 break;
             };
             let removed = self.removed();
+            self.item.clear();
             self.copy_change(copy, names, is_emptied)?;
+            left = left.saturating_sub(1 + self.item.bytes() / ITEM_BYTES);
             if self.removed() != removed {
                 self.check(copy)?;
             }
@@ -279,6 +286,7 @@ impl<'a> CopyPiece<'a> {
         let has_children = self.source().slab.slot(source).has_children();
         self.read(source);
         let target = self.item.put(&mut self.target, parent)?;
+        self.free_beside_source();
         if has_children {
             copy.open.push(OpenNode {
                 names,
@@ -287,6 +295,17 @@ impl<'a> CopyPiece<'a> {
             });
         }
         Ok(())
+    }
+
+    /// Frees some of what has been removed in the shard of the tree, if the store has too much. This piece has locked that shard,
+    /// so nobody else can, and nothing is evicted while such items are stored.
+    fn free_beside_source(&mut self) {
+        let is_due = self.target.trim.due;
+        if let Some(source) = self.source.as_mut().filter(|_| is_due)
+            && source.free_detached(PIECE)
+        {
+            self.target.trim.store.settle(source);
+        }
     }
 
     fn read(&mut self, source: u32) {

@@ -34,8 +34,6 @@ const PIECE: usize = 128;
 const MOST_RESTARTS: u8 = 3;
 /// Noted changes, after which the rest of a copy is done at once.
 const MOST_CHANGES: usize = 1 << 14;
-/// Bytes that a noted change takes, about.
-const CHANGE_BYTES: usize = 100;
 /// Pieces after the end of the walk, after which the rest is done at once.
 const MOST_LAST_PIECES: usize = 1 << 10;
 
@@ -60,7 +58,7 @@ impl BegunCopy {
     /// The items of the next piece.
     fn steps(&self) -> usize {
         let is_too_slow =
-            self.changes.lock().items.len() > MOST_CHANGES || self.last_pieces > MOST_LAST_PIECES;
+            self.changes.lock().len() > MOST_CHANGES || self.last_pieces > MOST_LAST_PIECES;
         if is_too_slow { usize::MAX } else { PIECE }
     }
 }
@@ -76,8 +74,8 @@ impl TreeCopy {
 
     /// Bytes that noted changes take, about.
     pub(crate) fn bytes(&self) -> usize {
-        let changes = self.begun.as_ref().map(|begun| begun.changes.lock());
-        changes.map_or(0, |changes| changes.items.len() * CHANGE_BYTES)
+        let begun = self.begun.as_ref();
+        begun.map_or(0, |begun| begun.changes.lock().bytes())
     }
 
     /// Does the next piece, or all of it. The order is the same each time.
@@ -92,7 +90,7 @@ impl TreeCopy {
             let mut piece = CopyPiece::lock(&self.store, order);
             let begun = match self.begun {
                 Some(ref mut begun) => begun,
-                ref mut none => match piece.begin() {
+                ref mut none => match piece.begin(self.restarts == 0) {
                     Ok(begun) => none.insert(begun),
                     Err(result) => return CopyState::Done(result),
                 },
@@ -129,13 +127,12 @@ impl TreeCopy {
         let mut target = locked(target);
         target.remove_unfinished(&begun.changes);
         self.store.settle(&mut target);
-        drop(target);
-        self.store.trim_after_removals();
     }
 }
 
 impl Drop for TreeCopy {
     fn drop(&mut self) {
         self.end();
+        self.store.trim_after_removals();
     }
 }
