@@ -144,6 +144,11 @@ impl OngoingCopies {
         side.map(|side| side.top)
     }
 
+    /// The tops of all unfinished copies.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = u32> {
+        self.unfinished.iter().map(|side| side.top)
+    }
+
     /// Whether an item at the top is an unfinished copy.
     #[inline]
     pub(super) fn is_unfinished(&self, top: u32) -> bool {

@@ -8,6 +8,7 @@ use super::*;
 
 mod children_read;
 mod copying;
+mod copying_beside;
 mod copying_memory;
 mod detached;
 mod flushed;

@@ -8,7 +8,8 @@
 //! If only one database has items, a flush takes the whole shard, see [`take_all`](Shard::take_all). Otherwise the items
 //! of the database would have to be found among all others under one lock. So they are only *hidden*: no look-up, scan or
 //! walk finds them from that moment on, and they are removed as [detached trees](super::detached) are freed. New items with
-//! the same keys may be stored meanwhile; their slots are noted if they lie where the removal hasn't been.
+//! the same keys may be stored meanwhile; their slots are noted if they lie where the removal hasn't been. An
+//! [unfinished copy](super::copies) is a new item, too: it comes into the database when it is whole, after the flush.
 //!
 //! Cost: one look at an empty list for each look-up at the top; while items are hidden, a look at a hash set for those of
 //! the database.
@@ -25,10 +26,12 @@ impl Shard {
     pub(in crate::store) fn hide_database(&mut self, db: u8) {
         self.items[usize::from(db)] = 0;
         self.expiring_items[usize::from(db)] = 0;
+        let mut newer = HashSet::with_hasher(self.hasher.clone());
+        newer.extend(self.copies.unfinished());
         let hidden = HiddenItems {
             db,
             position: 0,
-            newer: HashSet::with_hasher(self.hasher.clone()),
+            newer,
         };
         match self.hidden.iter_mut().find(|hidden| hidden.db == db) {
             Some(earlier) => *earlier = hidden,
@@ -90,14 +93,8 @@ impl Shard {
             self.note_for_copies(top, true);
         }
         match self.free_below(top, top, steps) {
-            (_, None) => {
-                self.unlink(top);
-                self.copies.remove_unfinished(top);
-                self.free_slot(top);
-            }
-            (_, Some(rest)) => {
-                self.detach(top, rest, false);
-            }
-        }
+            (_, None) => self.remove_leaf(top),
+            (_, Some(rest)) => self.detach(top, rest, false),
+        };
     }
 }
