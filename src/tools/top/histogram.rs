@@ -1,5 +1,8 @@
 //! Latencies as numbers of requests within bounds, and the quantiles of an interval.
 
+/// Bounds that are kept, so that no server fills the memory.
+const BOUNDS: usize = 200;
+
 /// The bounds in seconds, ascending, each with the number of requests within it. The last bound is infinite.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Histogram(Vec<(f64, u64)>);
@@ -9,7 +12,8 @@ impl Histogram {
     pub(super) fn add(&mut self, bound: f64, within: u64) {
         match self.0.binary_search_by(|it| it.0.total_cmp(&bound)) {
             Ok(place) => self.0[place].1 = self.0[place].1.saturating_add(within),
-            Err(place) => self.0.insert(place, (bound, within)),
+            Err(place) if self.0.len() < BOUNDS => self.0.insert(place, (bound, within)),
+            Err(_) => {}
         }
     }
 
@@ -34,9 +38,12 @@ impl Histogram {
     }
 
     /// The time in seconds within which this part of the requests was answered, on a line between the bounds around it, as
-    /// `histogram_quantile` of Prometheus. Behind the last finite bound, it is that bound. `None` without requests.
+    /// `histogram_quantile` of Prometheus. Behind the last finite bound, it is that bound. `None` without requests, or without
+    /// two bounds.
     pub(super) fn quantile(&self, part: f64) -> Option<f64> {
-        let all = self.0.last()?.1;
+        let [.., _, (_, all)] = self.0[..] else {
+            return None;
+        };
         if all == 0 {
             return None;
         }
@@ -76,6 +83,18 @@ mod tests {
         assert_eq!(histogram.quantile(0.99), Some(2.0));
         assert_eq!(of(&[(0.1, 0), (f64::INFINITY, 0)]).quantile(0.5), None);
         assert_eq!(Histogram::default().quantile(0.5), None);
+        assert_eq!(of(&[(f64::INFINITY, 7)]).quantile(0.5), None);
+        // All took longer than the last finite bound, or as long as the first.
+        assert_eq!(
+            of(&[(0.1, 0), (0.5, 0), (f64::INFINITY, 7)]).quantile(0.5),
+            Some(0.5)
+        );
+        assert_eq!(
+            of(&[(0.1, 8), (0.5, 8), (f64::INFINITY, 8)]).quantile(0.5),
+            Some(0.05)
+        );
+        let many: Vec<_> = (0..9000).map(|bound| (f64::from(bound), 1)).collect();
+        assert_eq!(of(&many).0.len(), BOUNDS);
     }
 
     #[test]

@@ -20,29 +20,54 @@ pub(super) fn metrics(address: &str, limit: Duration) -> Result<String, String> 
         }
         _ => format!("can't be asked: {error}"),
     };
-    let host = match address.contains('/') {
-        true => "localhost",
-        false => address,
-    };
-    let request = format!("GET /metrics HTTP/1.0\r\nHost: {host}\r\n\r\n");
     let mut connection = Connection::open(address, limit).map_err(failed)?;
+    let host = connection.host(address);
+    let request = format!("GET /metrics HTTP/1.0\r\nHost: {host}\r\n\r\n");
     let answer = connection.ask(request.as_bytes(), limit).map_err(failed)?;
     body(&answer)
 }
 
-/// The body of an answer with status 200.
+/// The reason if an answer is not one of HTTP/1.0.
+const NO_HTTP: &str = "sent bytes that don't follow the protocol";
+
+/// The body of an answer with status 200, which has arrived whole.
 fn body(answer: &[u8]) -> Result<String, String> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Response::new(&mut headers);
     match head.parse(answer) {
         Ok(httparse::Status::Complete(length)) if head.code == Some(200) => {
-            Ok(String::from_utf8_lossy(&answer[length..]).into_owned())
+            let body = whole_body(head.headers, &answer[length..])?;
+            Ok(String::from_utf8_lossy(body).into_owned())
         }
         Ok(httparse::Status::Complete(_)) => Err(format!(
             "answered /metrics with status {}",
             head.code.unwrap_or_default()
         )),
-        _ => Err("sent bytes that don't follow the protocol".to_owned()),
+        _ => Err(NO_HTTP.to_owned()),
+    }
+}
+
+/// What has arrived behind the head, if it is the whole body. A server that ends in the middle of its answer closes the
+/// connection, too.
+fn whole_body<'a>(
+    headers: &[httparse::Header<'_>],
+    arrived: &'a [u8],
+) -> Result<&'a [u8], &'static str> {
+    let header = |name: &str| {
+        let mut headers = headers.iter();
+        let found = headers.find(|header| header.name.eq_ignore_ascii_case(name));
+        found.map(|header| str::from_utf8(header.value).unwrap_or_default())
+    };
+    if header("transfer-encoding").is_some() {
+        // HTTP/1.0 has no chunks.
+        return Err(NO_HTTP);
+    }
+    match header("content-length").map(str::parse) {
+        None => Ok(arrived),
+        Some(Ok(length)) => arrived
+            .get(..length)
+            .ok_or("closed in the middle of its answer"),
+        Some(Err(_)) => Err(NO_HTTP),
     }
 }
 
@@ -66,6 +91,18 @@ impl Connection {
             }
         }
         Err(last)
+    }
+
+    /// The host that a request names. A listener that is reached on this machine answers no other name than `localhost`, and a name
+    /// of this machine may lead there.
+    fn host<'a>(&self, address: &'a str) -> &'a str {
+        let is_elsewhere = match self {
+            Connection::Tcp(stream) => stream
+                .peer_addr()
+                .is_ok_and(|peer| !peer.ip().to_canonical().is_loopback()),
+            Connection::Unix(_) => false,
+        };
+        if is_elsewhere { address } else { "localhost" }
     }
 
     /// Sends a request and reads until the server closes the connection.
@@ -119,10 +156,35 @@ impl Connection {
 mod tests {
     use super::*;
 
+    /// The name of this machine may be one of 127.0.1.1: then the listener answered 421.
     #[test]
-    fn only_the_body_of_an_answer_with_status_200_is_read() {
+    fn a_request_to_this_machine_names_localhost() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let connection = Connection::open(&address, Duration::from_secs(60)).expect("it listens");
+        assert_eq!(connection.host("this-machine.example:9121"), "localhost");
+    }
+
+    #[test]
+    fn only_the_whole_body_of_an_answer_with_status_200_is_read() {
         for (answer, expected) in [
             ("HTTP/1.1 200 OK\r\nA: b\r\n\r\nx 1\n", Ok("x 1\n")),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nx 1\nrest",
+                Ok("x 1\n"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nx 12\n",
+                Err("closed in the middle of its answer"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nx 12\n",
+                Err("sent bytes that don't follow the protocol"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nx 1\n\r\n0\r\n\r\n",
+                Err("sent bytes that don't follow the protocol"),
+            ),
             (
                 "HTTP/1.1 503 Service Unavailable\r\n\r\n",
                 Err("answered /metrics with status 503"),

@@ -113,8 +113,7 @@ fn print_once(
     let mut missing = vec![2; views.len()];
     let sampler = Sampler::start(servers, options.interval);
     while missing.iter().any(|readings| *readings > 0) {
-        let outcome = sampler.outcomes.recv();
-        let (number, sampled, at) = outcome.map_err(|error| error.to_string())?;
+        let (number, sampled, at) = sampler.next()?;
         if missing[number] == 0 {
             continue;
         }

@@ -7,8 +7,8 @@
 //!          listener, which is asked for `/metrics`.
 //! ```
 //!
-//! The client bounds each reply in time and size. A server whose answers stop following its protocol is asked for the protocol
-//! again, because another program may have its address now.
+//! The client bounds each reply in time and size. A server that was down is asked for its protocol again, because another
+//! program may have its address then.
 //!
 //! Cost: a memcached gets 2 requests in an interval, a proxy one more; Redis 3, which it counts among its commands. An admin
 //! listener gets one, in a connection of its own.
@@ -32,6 +32,9 @@ const QUEUE: usize = 64;
 
 /// Characters of a reason, which may have a server's own text.
 const LONGEST_REASON: usize = 200;
+
+/// The longest time until the end of a thread is noticed.
+const TICK: Duration = Duration::from_millis(100);
 
 /// A server, and the clients that can ask it.
 #[derive(Debug)]
@@ -83,9 +86,22 @@ impl Sampler {
         }
     }
 
-    /// Whether a thread has ended, which only a panic can cause.
-    pub(super) fn has_failed(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
+    /// Fails if a thread has ended, which only a panic can cause: its server would have no outcome any more.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.threads.iter().any(JoinHandle::is_finished) {
+            true => Err("a thread has ended by a panic".into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits for the next outcome.
+    pub(super) fn next(&self) -> Result<Outcome, String> {
+        loop {
+            self.check()?;
+            if let Ok(outcome) = self.outcomes.recv_timeout(TICK) {
+                return Ok(outcome);
+            }
+        }
     }
 }
 
@@ -133,9 +149,7 @@ impl WatchedServer {
             *spoken = Some(Spoken::Admin);
             return sampled;
         }
-        if matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Refused) {
-            *spoken = None;
-        }
+        *spoken = None;
         let text = error.to_string();
         let reason = text.strip_prefix(error.server()).unwrap_or(&text).trim();
         Sampled::Down(printable(reason, LONGEST_REASON))
@@ -253,5 +267,39 @@ fn if_allowed(
     match figures {
         Err(error) if error.kind() == ErrorKind::Refused => Ok(Vec::new()),
         figures => figures,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::client::Settings;
+
+    /// It was shown as what it had been, when another program had got its address while it was down.
+    #[test]
+    fn a_server_that_is_down_is_asked_for_its_protocol_when_it_comes_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        thread::spawn(move || listener.incoming().for_each(drop));
+        let settings = || Settings::default().failures_until_ejected(u32::MAX);
+        let client = || Client::with_settings(&address, settings());
+        let server = WatchedServer {
+            memcached: Some(client()),
+            memcached_with_login: None,
+            resp: client(),
+            limit: Duration::from_secs(60),
+        };
+        let proxy = |proxy| {
+            let login = false;
+            Spoken::Clients(Dialect::Memcached { login, proxy })
+        };
+        for before in [proxy(true), proxy(false), Spoken::Admin] {
+            let mut spoken = Some(before);
+            let sampled = server.sample(&mut spoken);
+            assert!(matches!(sampled, Sampled::Down(_)), "{sampled:?}");
+            assert_eq!(spoken, None);
+        }
     }
 }

@@ -29,9 +29,7 @@ pub(super) fn show(mut app: App, sampler: &Sampler) -> Result<(), String> {
     let mut screen = Screen::open().map_err(failed)?;
     let mut changed = true;
     while !ended.load(Relaxed) {
-        if sampler.has_failed() {
-            return Err("a thread has ended by a panic".into());
-        }
+        sampler.check()?;
         while let Ok((number, sampled, at)) = sampler.outcomes.try_recv() {
             app.update(number, sampled, at);
             changed = true;
