@@ -3,12 +3,11 @@
 //! They are more than the protocols of clients have: each command with its latencies, and those of a proxy's own clients.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::exposition::{Sample, Samples};
 use super::histogram::Histogram;
 use super::reading::{
-    CommandFigures, Counter, Gauges, PerCounter, Reading, TargetFigures, UpstreamFigures,
+    CommandFigures, Counter, Gauges, Latencies, PerCounter, Reading, TargetFigures, UpstreamFigures,
 };
 use super::text::printable;
 
@@ -51,7 +50,9 @@ pub(super) fn reading(text: &str, now: f64) -> Option<Reading> {
         counters,
         gauges: Gauges {
             memory: samples.sum("larder_memory_used_bytes"),
-            memory_limit: samples.sum("larder_memory_limit_bytes"),
+            memory_limit: samples
+                .sum("larder_memory_limit_bytes")
+                .filter(|limit| *limit > 0),
             items: samples.sum("larder_items"),
             connections: samples.sum("larder_connections"),
             max_connections: samples.sum("larder_connections_max"),
@@ -70,9 +71,8 @@ pub(super) fn reading(text: &str, now: f64) -> Option<Reading> {
 fn protocols(samples: &Samples<'_>) -> BTreeMap<String, u64> {
     let mut protocols = BTreeMap::new();
     for sample in samples.named("larder_requests_total") {
-        *protocols
-            .entry(printable(sample.label("protocol"), 10))
-            .or_insert(0) += sample.whole();
+        let protocol = printable(sample.label("protocol"), 10);
+        add(protocols.entry(protocol).or_default(), sample);
     }
     protocols
 }
@@ -84,11 +84,14 @@ fn commands(samples: &Samples<'_>) -> BTreeMap<(String, String), CommandFigures>
     };
     let mut commands: BTreeMap<_, CommandFigures> = BTreeMap::new();
     for sample in samples.named("larder_commands_total") {
-        commands.entry(name(sample)).or_default().requests += sample.whole();
+        add(
+            &mut commands.entry(name(sample)).or_default().requests,
+            sample,
+        );
     }
     for sample in samples.named("larder_command_duration_seconds_bucket") {
         let command = commands.entry(name(sample)).or_default();
-        add(&mut command.latencies, sample);
+        add_bucket(&mut command.latencies, sample);
     }
     commands
 }
@@ -96,13 +99,18 @@ fn commands(samples: &Samples<'_>) -> BTreeMap<(String, String), CommandFigures>
 /// The buckets of all these samples together.
 fn histogram<'a>(samples: impl Iterator<Item = &'a Sample<'a>>) -> Histogram {
     let mut histogram = Histogram::default();
-    samples.for_each(|sample| add(&mut histogram, sample));
+    samples.for_each(|sample| add_bucket(&mut histogram, sample));
     histogram
 }
 
-fn add(histogram: &mut Histogram, bucket: &Sample<'_>) {
-    // `+Inf` is a number to Rust, too.
-    if let Ok(bound) = bucket.label("le").parse::<f64>() {
+fn add(sum: &mut u64, sample: &Sample<'_>) {
+    *sum = sum.saturating_add(sample.whole());
+}
+
+fn add_bucket(histogram: &mut Histogram, bucket: &Sample<'_>) {
+    // `+Inf` and `NaN` are numbers to Rust, too.
+    let bound = bucket.label("le").parse::<f64>();
+    if let Some(bound) = bound.ok().filter(|bound| !bound.is_nan()) {
         histogram.add(bound, bucket.whole());
     }
 }
@@ -114,11 +122,6 @@ fn upstreams(samples: &Samples<'_>) -> Vec<UpstreamFigures> {
             |it: &Sample<'_>| it.label("server") == server && it.label("protocol") == protocol;
         let sum = |name: &str| samples.sum_where(&format!("larder_upstream_{name}"), is_its);
         let buckets = samples.named("larder_upstream_request_duration_seconds_bucket");
-        let latencies = histogram(buckets.filter(|sample| is_its(sample)));
-        let quantile = |part| {
-            let seconds = latencies.quantile(part).unwrap_or_default();
-            Duration::try_from_secs_f64(seconds).unwrap_or_default()
-        };
         UpstreamFigures {
             address: printable(server, 60),
             state: if up.value == 1.0 { "up" } else { "ejected" }.to_owned(),
@@ -126,8 +129,7 @@ fn upstreams(samples: &Samples<'_>) -> Vec<UpstreamFigures> {
             requests: sum("requests_total").unwrap_or(0),
             errors: sum("errors_total").unwrap_or(0),
             in_flight: sum("requests_waiting").unwrap_or(0),
-            median: quantile(0.5),
-            p99: quantile(0.99),
+            latencies: Latencies::Counted(histogram(buckets.filter(|sample| is_its(sample)))),
         }
     });
     upstreams.collect()

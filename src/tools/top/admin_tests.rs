@@ -132,6 +132,22 @@ fn metrics_of_larder_are_a_reading_and_others_are_not() {
         .collect();
     let reading = admin::reading(&format!("{hostile}{many}"), 0.0).expect("larder's");
     assert_eq!(reading.commands.len(), 400);
+    let twice: String = (0..9000)
+        .map(|number| {
+            format!(
+                "larder_requests_total{{protocol=\"{number}\"}} 1e30\nlarder_requests_total{{protocol=\"{number}\"}} 1e30\n\
+                 larder_commands_total{{command=\"a\"}} 1e30\n\
+                 larder_request_duration_seconds_bucket{{le=\"NaN\"}} {number}\n"
+            )
+        })
+        .collect();
+    let reading = admin::reading(&format!("{hostile}{twice}"), 0.0).expect("larder's");
+    assert_eq!(reading.protocols.len(), 400);
+    assert_eq!(reading.protocols["0"], u64::MAX);
+    assert_eq!(reading.counters.get(Counter::Requests), Some(u64::MAX));
+    let calls = reading.commands.values().map(|it| it.requests);
+    assert_eq!(calls.collect::<Vec<_>>(), [u64::MAX]);
+    assert!(reading.latencies.is_empty());
 }
 
 #[test]
@@ -221,7 +237,7 @@ requests/s by command
 servers behind it
   SERVER         STATE     REQ/S CONNS ERRORS IN FLIGHT    P50/P99 ms
   10.0.0.1:11211 up        1.00k     4      0         2     0.05/0.10
-  [::1]:11211    ejected       0     0      7         0     0.00/0.00
+  [::1]:11211    ejected       0     0      7         0             -
 
 
 
@@ -231,6 +247,39 @@ servers behind it
 
 q quit  up/down select  enter details  s sort  p pause  ? help",
     );
+}
+
+/// They were those since the start of the proxy.
+#[test]
+fn latencies_of_a_proxys_servers_are_those_of_the_last_interval() {
+    let reading = |second: u64, slow: u64| {
+        let all = 1000 * second + slow;
+        let text = format!(
+            "larder_build_info{{version=\"0.1.0\",mode=\"proxy\"}} 1
+larder_upstream_up{{server=\"a:1\"}} 1
+larder_upstream_requests_total{{server=\"a:1\"}} {all}
+larder_upstream_request_duration_seconds_bucket{{server=\"a:1\",le=\"0.0001\"}} {}
+larder_upstream_request_duration_seconds_bucket{{server=\"a:1\",le=\"0.1\"}} {all}
+larder_upstream_request_duration_seconds_bucket{{server=\"a:1\",le=\"+Inf\"}} {all}
+process_start_time_seconds 1000
+",
+            all - slow
+        );
+        admin::reading(&text, 1000.0).expect("larder's")
+    };
+    let median_of = |readings: Vec<Reading>| {
+        let view = watched("127.0.0.1:9121", readings);
+        let upstream = &view.reading.as_ref().expect("it is up").upstreams[0];
+        view.latencies_of(upstream).map(|[median, _]| median)
+    };
+    assert_eq!(median_of(vec![reading(9, 0)]), None);
+    assert_eq!(
+        median_of(vec![reading(9, 0), reading(10, 0)]),
+        Some(0.00005)
+    );
+    let slow = vec![reading(9, 0), reading(9, 1000)];
+    assert!(median_of(slow) > Some(0.04));
+    assert_eq!(median_of(vec![reading(9, 0), reading(9, 0)]), None);
 }
 
 #[test]

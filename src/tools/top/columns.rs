@@ -4,7 +4,7 @@
 
 use super::reading::Counter;
 use super::row::Row;
-use super::text::{bytes, count, milliseconds, percent, printable};
+use super::text::{bytes, count, end_of, milliseconds, percent, printable};
 use super::view::State;
 
 /// Characters of the longest address that is shown whole.
@@ -161,16 +161,10 @@ impl Columns {
         line
     }
 
-    /// A name in the column's width. The end of a long one is what distinguishes it from others.
+    /// A name in the column's width.
     fn name(&self, name: &str) -> String {
-        let (letters, wide) = (name.chars().count(), self.name);
-        match letters > wide {
-            false => format!("{name:wide$}"),
-            true => {
-                let end = name.chars().skip(letters - wide.saturating_sub(1));
-                format!("…{}", end.collect::<String>())
-            }
-        }
+        let wide = self.name;
+        format!("{:wide$}", end_of(name, wide))
     }
 }
 

@@ -27,6 +27,8 @@ EXPIRE/S items in a second whose lifetime had ended
 IN, OUT  network traffic of the server in bytes
 PROBE ms time until the reply to a small request of this tool:
          the median and the slowest of the last 60
+answers  times of clients' requests, which only --admin reports: the
+         median and the 99th percentile of the interval
 -        the server doesn't report the figure, or its counters
          went back in this interval
 

@@ -3,10 +3,9 @@
 //! memcached counts keys of a `get`, not lines. A command that it doesn't count, such as `version` or `stats`, is no request here.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::reading::{
-    Counter, Gauges, PerCounter, Reading, Reported, TargetFigures, UpstreamFigures,
+    Counter, Gauges, Latencies, PerCounter, Reading, Reported, TargetFigures, UpstreamFigures,
 };
 use super::text::printable;
 
@@ -153,9 +152,15 @@ impl UpstreamFigures {
             "requests" => self.requests = number(),
             "errors" => self.errors = number(),
             "in_flight" => self.in_flight = number(),
-            "p50_us" => self.median = Duration::from_micros(number()),
-            "p99_us" => self.p99 = Duration::from_micros(number()),
+            "p50_us" => self.set_latency(0, number()),
+            "p99_us" => self.set_latency(1, number()),
             _ => {}
+        }
+    }
+
+    fn set_latency(&mut self, at: usize, micros: u64) {
+        if let Latencies::SinceStart(both) = &mut self.latencies {
+            both[at] = micros as f64 / 1e6;
         }
     }
 }

@@ -69,12 +69,17 @@ fn server(view: &ServerView) -> Map<String, Value> {
     object.extend(requests(view.rates.as_ref()));
     object.insert("healthy".into(), reading.healthy.into());
     object.insert("targets".into(), targets(reading));
-    object.insert("upstreams".into(), upstreams(reading));
+    object.insert("upstreams".into(), upstreams(view, reading));
     object
 }
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
+}
+
+/// One of two times in seconds.
+fn milliseconds_of(times: Option<[f64; 2]>, at: usize) -> Option<f64> {
+    times.map(|times| times[at] * 1000.0)
 }
 
 /// Requests by kind, protocol and command, and their latencies in the server.
@@ -84,7 +89,6 @@ fn requests(rates: Option<&Rates>) -> Map<String, Value> {
         let pairs = pairs.map(|(name, rate)| (name.clone(), Value::from(*rate)));
         Value::Object(pairs.collect())
     };
-    let milliseconds_of = |times: Option<[f64; 2]>, at: usize| times.map(|it| it[at] * 1000.0);
     let commands = rates.into_iter().flat_map(|rates| &rates.commands);
     let commands = commands.map(|it| {
         json!({
@@ -124,8 +128,9 @@ fn targets(reading: &Reading) -> Value {
     targets.collect()
 }
 
-fn upstreams(reading: &Reading) -> Value {
+fn upstreams(view: &ServerView, reading: &Reading) -> Value {
     let upstreams = reading.upstreams.iter().map(|upstream| {
+        let times = view.latencies_of(upstream);
         json!({
             "address": upstream.address,
             "state": upstream.state,
@@ -133,8 +138,8 @@ fn upstreams(reading: &Reading) -> Value {
             "requests": upstream.requests,
             "errors": upstream.errors,
             "in_flight": upstream.in_flight,
-            "median_ms": milliseconds(upstream.median),
-            "p99_ms": milliseconds(upstream.p99),
+            "median_ms": milliseconds_of(times, 0),
+            "p99_ms": milliseconds_of(times, 1),
         })
     });
     upstreams.collect()

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::histogram::Histogram;
-use super::reading::{CommandFigures, Counter, PerCounter, Reading};
+use super::reading::{CommandFigures, Counter, Latencies, PerCounter, Reading, UpstreamFigures};
 
 /// The rates of one interval.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,8 +16,8 @@ pub(super) struct Rates {
     /// Requests by kind, the most frequent first; kinds without requests are left out.
     pub(super) kinds: Vec<(String, f64)>,
     pub(super) protocols: Vec<(String, f64)>,
-    /// Requests to each server behind a proxy, by its address.
-    pub(super) upstreams: Vec<(String, f64)>,
+    /// Each server behind a proxy, by its address.
+    pub(super) upstreams: BTreeMap<String, UpstreamRate>,
     /// Deletes that each server of an invalidation server has confirmed, by its name.
     pub(super) targets: Vec<(String, f64)>,
     /// The most frequent first; those without requests are left out.
@@ -33,6 +33,15 @@ pub(super) struct CommandRate {
     pub(super) command: String,
     pub(super) rate: f64,
     /// As those of all requests.
+    pub(super) latencies: Option<[f64; 2]>,
+}
+
+/// What a server behind a proxy did.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct UpstreamRate {
+    /// Requests in a second.
+    pub(super) requests: f64,
+    /// As those of all requests, if the proxy reports their numbers.
     pub(super) latencies: Option<[f64; 2]>,
 }
 
@@ -55,13 +64,6 @@ impl Rates {
                 counters.set(counter, Some(rate(before, after)?));
             }
         }
-        let of_upstreams = |reading: &Reading| -> BTreeMap<String, u64> {
-            let upstreams = reading.upstreams.iter();
-            upstreams
-                .map(|it| (it.address.clone(), it.requests))
-                .collect()
-        };
-        let upstreams = (of_upstreams(before), of_upstreams(after));
         let of_targets = |reading: &Reading| -> BTreeMap<String, u64> {
             let targets = reading.targets.iter();
             targets.map(|it| (it.name.clone(), it.delivered)).collect()
@@ -71,7 +73,7 @@ impl Rates {
             counters,
             kinds: named(&before.kinds, &after.kinds, rate)?,
             protocols: named(&before.protocols, &after.protocols, rate)?,
-            upstreams: named(&upstreams.0, &upstreams.1, rate)?,
+            upstreams: upstreams(before, after, rate)?,
             targets: named(&targets.0, &targets.1, rate)?,
             commands: commands(before, after, rate)?,
             latencies: quantiles(&before.latencies, &after.latencies),
@@ -96,6 +98,33 @@ pub(super) fn ratio(hits: f64, misses: f64) -> Option<f64> {
 fn quantiles(before: &Histogram, after: &Histogram) -> Option<[f64; 2]> {
     let between = after.since(before);
     Some([between.quantile(0.5)?, between.quantile(0.99)?])
+}
+
+/// The rates of the servers behind a proxy. One that is new has begun at 0, unless all are new because they were not reported.
+fn upstreams(
+    before: &Reading,
+    after: &Reading,
+    rate: impl Fn(u64, u64) -> Option<f64>,
+) -> Option<BTreeMap<String, UpstreamRate>> {
+    let earlier = before.upstreams.iter().map(|it| (&it.address, it));
+    let earlier: BTreeMap<_, _> = earlier.collect();
+    let none = UpstreamFigures {
+        latencies: Latencies::Counted(Histogram::default()),
+        ..UpstreamFigures::default()
+    };
+    let mut rates = BTreeMap::new();
+    for now in after.upstreams.iter().filter(|_| !earlier.is_empty()) {
+        let then = earlier.get(&now.address).copied().unwrap_or(&none);
+        let upstream = UpstreamRate {
+            requests: rate(then.requests, now.requests)?,
+            latencies: match (&then.latencies, &now.latencies) {
+                (Latencies::Counted(then), Latencies::Counted(now)) => quantiles(then, now),
+                _ => None,
+            },
+        };
+        rates.insert(now.address.clone(), upstream);
+    }
+    Some(rates)
 }
 
 /// The rates of commands. One that is new has begun at 0.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::histogram::Histogram;
 
-/// Names of kinds of requests that are kept, so that no server fills the memory.
+/// Names of a list that are kept, so that no server fills the memory.
 const KINDS: usize = 400;
 
 /// Figures that only grow while a server runs.
@@ -63,8 +63,23 @@ pub(super) struct Gauges {
     pub(super) max_connections: Option<u64>,
 }
 
+/// The times of answers, as a server reports them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Latencies {
+    /// The median and the 99th percentile since its start, in seconds.
+    SinceStart([f64; 2]),
+    /// Their numbers since its start, of which those of an interval can be made.
+    Counted(Histogram),
+}
+
+impl Default for Latencies {
+    fn default() -> Latencies {
+        Latencies::SinceStart([0.0; 2])
+    }
+}
+
 /// One server behind a proxy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct UpstreamFigures {
     pub(super) address: String,
     /// `up` or `ejected`.
@@ -73,8 +88,7 @@ pub(super) struct UpstreamFigures {
     pub(super) requests: u64,
     pub(super) errors: u64,
     pub(super) in_flight: u64,
-    pub(super) median: Duration,
-    pub(super) p99: Duration,
+    pub(super) latencies: Latencies,
 }
 
 /// One server that `larder invalidate` sends deletes to.
@@ -162,10 +176,12 @@ impl Reading {
         }
     }
 
-    /// Keeps the first kinds only.
+    /// Keeps the first names of each list only.
     pub(super) fn bounded(mut self) -> Reading {
-        while self.kinds.len() > KINDS {
-            self.kinds.pop_last();
+        for names in [&mut self.kinds, &mut self.protocols] {
+            while names.len() > KINDS {
+                names.pop_last();
+            }
         }
         while self.commands.len() > KINDS {
             self.commands.pop_last();

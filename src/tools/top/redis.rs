@@ -94,30 +94,38 @@ fn protocols(reported: &Reported<'_>) -> BTreeMap<String, u64> {
     found
 }
 
-/// The upstreams in lines `upstream0:address=…,state=…`.
-fn upstreams(reported: &Reported<'_>) -> Vec<UpstreamFigures> {
+/// The lists in lines `upstream0:address=…,state=…`, by their number.
+fn upstream_lines<'a>(reported: &Reported<'a>) -> Vec<&'a str> {
     let lines = reported.beginning_with("upstream");
-    let upstreams = lines.map(|(_, line)| {
+    let lines = lines.filter_map(|(number, line)| Some((number.parse::<u32>().ok()?, line)));
+    let lines: BTreeMap<u32, &str> = lines.collect();
+    lines.into_values().collect()
+}
+
+/// The names and values of a line.
+fn pairs(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split(',').filter_map(|pair| pair.split_once('='))
+}
+
+/// The upstreams.
+fn upstreams(reported: &Reported<'_>) -> Vec<UpstreamFigures> {
+    let upstreams = upstream_lines(reported).into_iter().map(|line| {
         let mut upstream = UpstreamFigures::default();
-        for (name, value) in line.split(',').filter_map(|pair| pair.split_once('=')) {
-            upstream.put(name, value);
-        }
+        pairs(line).for_each(|(name, value)| upstream.put(name, value));
         upstream
     });
     upstreams.filter(|it| !it.state.is_empty()).collect()
 }
 
-/// The servers of `larder invalidate` in lines `upstream0:target=…,address=…,state=…`.
+/// The servers of `larder invalidate`, whose lines also have their target.
 fn targets(reported: &Reported<'_>) -> Vec<TargetFigures> {
-    let lines = reported.beginning_with("upstream");
-    let targets = lines.filter_map(|(_, line)| {
-        let pairs = || line.split(',').filter_map(|pair| pair.split_once('='));
-        let named = |wanted| pairs().find(|(name, _)| *name == wanted).map(|it| it.1);
+    let targets = upstream_lines(reported).into_iter().filter_map(|line| {
+        let named = |wanted| pairs(line).find(|(name, _)| *name == wanted).map(|it| it.1);
         let mut figures = TargetFigures {
             name: printable(&format!("{}/{}", named("target")?, named("address")?), 60),
             ..Default::default()
         };
-        pairs().for_each(|(name, value)| figures.put(name, value));
+        pairs(line).for_each(|(name, value)| figures.put(name, value));
         Some(figures)
     });
     targets.collect()
@@ -125,7 +133,6 @@ fn targets(reported: &Reported<'_>) -> Vec<TargetFigures> {
 
 /// A number in a list such as `keys=3,expires=1`.
 fn part(list: &str, name: &str) -> Option<u64> {
-    let mut pairs = list.split(',').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(found, _)| *found == name)?;
+    let (_, value) = pairs(list).find(|(found, _)| *found == name)?;
     value.parse().ok()
 }

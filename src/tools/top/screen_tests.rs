@@ -8,7 +8,7 @@ use ratatui::style::Modifier;
 
 use super::app::{App, Key, Page};
 use super::draw::draw;
-use super::reading::{Reading, UpstreamFigures};
+use super::reading::{Latencies, Reading, UpstreamFigures};
 use super::tests::{memcached, refusing, watched};
 use super::view::{Sampled, ServerView};
 
@@ -273,8 +273,7 @@ fn proxy(second: u64) -> Reading {
         requests,
         errors: 3,
         in_flight: 1,
-        median: Duration::from_micros(150),
-        p99: Duration::from_micros(2500),
+        latencies: Latencies::SinceStart([0.00015, 0.0025]),
     };
     let upstreams = vec![
         upstream("10.0.0.1:11211", "up", second * 1500),
@@ -296,5 +295,33 @@ fn a_proxy_has_the_servers_behind_it() {
             "  10.0.0.1:11211 up        1.50k     2      3         1     0.15/2.50",
             "  10.0.0.2:11211 ejected       0     2      3         1     0.15/2.50",
         ]
+    );
+}
+
+#[test]
+fn of_more_servers_than_fit_those_in_trouble_come_first_and_long_names_have_their_end() {
+    let name = |number: usize| format!("cache-{number}.a-rack-with-a-long-name.example:11211");
+    let upstreams = (0..100).map(|number| UpstreamFigures {
+        address: name(number),
+        state: if number == 77 { "ejected" } else { "up" }.to_owned(),
+        ..UpstreamFigures::default()
+    });
+    let reading = memcached(1, 1).with_upstreams(upstreams.collect());
+    let mut app = app(vec![watched("127.0.0.1:12345", vec![reading])]);
+    assert!(app.press(Key::Enter));
+    let shown = lines(&app, 120, 24);
+    let from = shown.iter().position(|line| line == "servers behind it");
+    let list = &shown[from.expect("a heading") + 2..23];
+    assert!(
+        list[0].starts_with("  …7.a-rack-with-a-long-name.example:11211 ejected"),
+        "{list:?}"
+    );
+    assert!(
+        list[1].starts_with("  …0.a-rack-with-a-long-name.example:11211 up"),
+        "{list:?}"
+    );
+    assert_eq!(
+        list[list.len() - 1],
+        format!("  and {} more", 100 - (list.len() - 1))
     );
 }

@@ -4,8 +4,8 @@ use ratatui::style::Style;
 
 use super::lines::{Lines, bold};
 use super::rates::{CommandRate, Rates};
-use super::reading::{Reading, TargetFigures, UpstreamFigures};
-use super::text::{both_times, count, long_time, milliseconds};
+use super::reading::{Reading, TargetFigures};
+use super::text::{both_times, count, end_of, long_time};
 use super::view::ServerView;
 
 /// Columns of a kind of requests and its rate.
@@ -13,6 +13,9 @@ const KIND: usize = 26;
 
 /// Commands that are listed above the servers behind a server.
 const BUSIEST: usize = 5;
+
+/// Columns of the longest name of a server that is shown whole.
+const LONGEST_NAME: usize = 40;
 
 /// All lists that have something.
 pub(super) fn draw(view: &ServerView, reading: &Reading, page: &mut Lines<'_, '_>) {
@@ -68,33 +71,60 @@ fn commands(commands: &[CommandRate], most: usize, page: &mut Lines<'_, '_>) {
     let wide = wide.max().unwrap_or(0).max(7);
     let heading = format!("  {:<wide$} PROTOCOL  REQ/S    P50/P99 ms", "COMMAND");
     page.put(&heading, bold());
-    // The last line is that of the keys, and the one above it tells how many are left out.
-    let room = usize::from(page.left()).saturating_sub(1).min(most);
-    let shown = match commands.len() > room {
-        true => room.saturating_sub(1),
-        false => room,
-    };
-    for it in commands.iter().take(shown) {
-        let line = format!(
+    list(commands, most, page, |it| {
+        format!(
             "  {:<wide$} {:<8} {:>6} {:>13}",
             it.command,
             it.protocol,
             count(it.rate),
             it.latencies.map_or("-".to_owned(), both_times),
-        );
-        page.put(&line, Style::new());
+        )
+    });
+}
+
+/// A line for each, as many as fit. If these are not all, the last line tells how many are left out.
+fn list<T>(all: &[T], most: usize, page: &mut Lines<'_, '_>, line: impl Fn(&T) -> String) {
+    let room = room(page).min(most);
+    let shown = match all.len() > room {
+        true => room.saturating_sub(1),
+        false => all.len(),
+    };
+    for one in &all[..shown] {
+        page.put(&line(one), Style::new());
     }
-    if commands.len() > shown {
-        let others = format!("  and {} more", commands.len() - shown);
-        page.put(&others, Style::new());
+    if all.len() > shown {
+        page.put(&format!("  and {} more", all.len() - shown), Style::new());
     }
+}
+
+/// Lines above that of the keys.
+fn room(page: &Lines<'_, '_>) -> usize {
+    usize::from(page.left()).saturating_sub(1)
+}
+
+/// The width of a column with the names of servers.
+fn width_of<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    let longest = names.map(|name| name.chars().count()).max();
+    longest.unwrap_or(0).clamp(6, LONGEST_NAME)
+}
+
+/// Servers in their order; if not all of them fit, those in trouble come first.
+fn in_order<'a, T>(
+    servers: &'a [T],
+    page: &Lines<'_, '_>,
+    is_well: impl Fn(&T) -> bool,
+) -> Vec<&'a T> {
+    let mut servers: Vec<&T> = servers.iter().collect();
+    if servers.len() > room(page) {
+        servers.sort_by_key(|server| is_well(server));
+    }
+    servers
 }
 
 /// The servers of an invalidation server.
 fn targets(view: &ServerView, reading: &Reading, page: &mut Lines<'_, '_>) {
     page.put("servers that get deletes", bold());
-    let longest = reading.targets.iter().map(|it| it.name.chars().count());
-    let wide = longest.max().unwrap_or(0).clamp(6, 40);
+    let wide = width_of(reading.targets.iter().map(|it| &*it.name));
     let heading = format!(
         "  {:<wide$} {:<11} {:>7} {:>7} {:>11} {:>7} {:>7}",
         "SERVER", "STATE", "WAITING", "OLDEST", "DELIVERED/S", "RETRIES", "FLUSHES"
@@ -105,54 +135,46 @@ fn targets(view: &ServerView, reading: &Reading, page: &mut Lines<'_, '_>) {
         let found = rates.targets.iter().find(|it| it.0 == target.name);
         Some(found.map_or(0.0, |(_, rate)| *rate))
     };
-    for target in &reading.targets {
-        let line = format!(
+    let targets = in_order(&reading.targets, page, |it| it.state == "up to date");
+    list(&targets, usize::MAX, page, |target| {
+        format!(
             "  {:<wide$} {:<11} {:>7} {:>7} {:>11} {:>7} {:>7}",
-            target.name,
+            end_of(&target.name, wide),
             target.state,
             count(target.waiting as f64),
             long_time(target.oldest),
             rate_of(target).map_or("-".to_owned(), count),
             count(target.retries as f64),
             count(target.flushes as f64),
-        );
-        page.put(&line, Style::new());
-    }
+        )
+    });
 }
 
 /// The servers behind a proxy.
 fn upstreams(view: &ServerView, reading: &Reading, page: &mut Lines<'_, '_>) {
     page.put("servers behind it", bold());
-    let longest = reading
-        .upstreams
-        .iter()
-        .map(|it| it.address.chars().count());
-    let wide = longest.max().unwrap_or(0).clamp(6, 40);
+    let wide = width_of(reading.upstreams.iter().map(|it| &*it.address));
     let heading = format!(
         "  {:<wide$} {:<8} {:>6} {:>5} {:>6} {:>9} {:>13}",
         "SERVER", "STATE", "REQ/S", "CONNS", "ERRORS", "IN FLIGHT", "P50/P99 ms"
     );
     page.put(&heading, Style::new());
-    let rate_of = |upstream: &UpstreamFigures| {
+    let rate_of = |address: &str| {
         let rates = view.rates.as_ref()?;
-        let found = rates.upstreams.iter().find(|it| it.0 == upstream.address);
-        Some(found.map_or(0.0, |(_, rate)| *rate))
+        Some(rates.upstreams.get(address)?.requests)
     };
-    for upstream in &reading.upstreams {
-        let line = format!(
+    let upstreams = in_order(&reading.upstreams, page, |it| it.state == "up");
+    list(&upstreams, usize::MAX, page, |upstream| {
+        format!(
             "  {:<wide$} {:<8} {:>6} {:>5} {:>6} {:>9} {:>13}",
-            upstream.address,
+            end_of(&upstream.address, wide),
             upstream.state,
-            rate_of(upstream).map_or("-".to_owned(), count),
+            rate_of(&upstream.address).map_or("-".to_owned(), count),
             upstream.connections,
             count(upstream.errors as f64),
             upstream.in_flight,
-            format!(
-                "{}/{}",
-                milliseconds(upstream.median),
-                milliseconds(upstream.p99)
-            ),
-        );
-        page.put(&line, Style::new());
-    }
+            view.latencies_of(upstream)
+                .map_or("-".to_owned(), both_times),
+        )
+    });
 }

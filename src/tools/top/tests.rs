@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::columns::Columns;
-use super::reading::{Counter, Reading};
+use super::reading::{Counter, Latencies, Reading};
 use super::row::Row;
 use super::view::{HISTORY, Sampled, ServerView, State};
 use super::{memcached, once, redis};
@@ -214,10 +214,26 @@ fn a_proxy_counts_its_own_requests_and_names_its_servers() {
         assert_eq!(reading.counters.get(Counter::Errors), Some(6));
         let upstreams = reading.upstreams.iter();
         let upstreams: Vec<_> = upstreams
-            .map(|it| (&*it.address, &*it.state, it.median.as_micros()))
+            .map(|it| (&*it.address, &*it.state, it.latencies.clone()))
             .collect();
-        assert_eq!(upstreams, [("a:1", "up", 120), ("[::1]:2", "ejected", 0)]);
+        let median = |seconds| Latencies::SinceStart([seconds, 0.0]);
+        assert_eq!(
+            upstreams,
+            [
+                ("a:1", "up", median(0.00012)),
+                ("[::1]:2", "ejected", median(0.0))
+            ]
+        );
     }
+}
+
+#[test]
+fn servers_behind_a_proxy_of_resp_have_the_order_of_its_list() {
+    let lines = (0..12).map(|number| format!("upstream{number}:address=a:{number},state=up\n"));
+    let reading = redis::reading(&[], &[], &pairs(&lines.collect::<String>(), ':'));
+    let addresses = reading.upstreams.iter().map(|it| it.address.clone());
+    let expected = (0..12).map(|number| format!("a:{number}"));
+    assert!(addresses.eq(expected));
 }
 
 #[test]

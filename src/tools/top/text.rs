@@ -73,6 +73,16 @@ pub(super) fn long_time(seconds: u64) -> String {
     }
 }
 
+/// A name in at most so many characters, at least one. The end of a long one is what distinguishes it from others.
+pub(super) fn end_of(name: &str, wide: usize) -> String {
+    let letters = name.chars().count();
+    if letters <= wide {
+        return name.to_owned();
+    }
+    let end = name.chars().skip(letters - wide.saturating_sub(1));
+    format!("…{}", end.collect::<String>())
+}
+
 /// Text of a server with its control characters escaped, and at most so many of its characters.
 pub(super) fn printable(text: &str, longest: usize) -> String {
     let mut shown = String::new();
@@ -127,6 +137,19 @@ mod tests {
             (0.987, "98.7"),
         ] {
             assert_eq!(percent(part), text, "{part}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_has_its_end() {
+        for (wide, text) in [
+            (20, "cache-2"),
+            (7, "cache-2"),
+            (6, "…che-2"),
+            (1, "…"),
+            (0, "…"),
+        ] {
+            assert_eq!(end_of("cache-2", wide), text);
         }
     }
 

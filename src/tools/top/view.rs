@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::rates::{Rates, ratio};
-use super::reading::{Counter, Reading};
+use super::reading::{Counter, Latencies, Reading, UpstreamFigures};
 
 /// Intervals that are kept: three minutes at one second.
 pub(super) const HISTORY: usize = 180;
@@ -99,6 +99,18 @@ impl ServerView {
         let mut sorted: Vec<Duration> = self.replies.iter().copied().collect();
         sorted.sort_unstable();
         Some((*sorted.get(sorted.len() / 2)?, *sorted.last()?))
+    }
+
+    /// The median and the 99th percentile of a server behind it, in seconds: of the last interval, or since the start if that is
+    /// what it reports.
+    pub(super) fn latencies_of(&self, upstream: &UpstreamFigures) -> Option<[f64; 2]> {
+        match upstream.latencies {
+            Latencies::SinceStart(both) => Some(both),
+            Latencies::Counted(_) => {
+                let rates = self.rates.as_ref()?;
+                rates.upstreams.get(&upstream.address)?.latencies
+            }
+        }
     }
 
     /// The rate of a counter.
