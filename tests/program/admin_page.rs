@@ -115,7 +115,7 @@ fn the_page_plots_what_clients_do_and_runs_nothing_else() {
         )
     };
     page.until("document.querySelectorAll('#commands tbody tr').length === 3");
-    page.until("[...document.querySelectorAll('#commands th')].map((cell) => cell.innerText).join() === 'command,protocol,requests,share,p50,p99'");
+    page.until("[...document.querySelectorAll('#commands thead th')].map((cell) => cell.innerText).join() === 'command,protocol,requests,share,p50,p99'");
     let mut named: Vec<String> = Vec::new();
     for row in 0..3 {
         let shown = page.value(&cells(row));
@@ -150,6 +150,9 @@ fn the_page_plots_what_clients_do_and_runs_nothing_else() {
     // The pointer shows the figures of its time.
     page.point_to(".card svg");
     page.until("document.querySelectorAll('.cursor').length === 9");
+    let distance = "(() => { const svg = document.querySelector('.card svg'); \
+                    return Math.abs(svg.querySelector('.cursor').x1.baseVal.value - svg.clientWidth / 2); })()";
+    assert!(page.value(distance).as_f64() < Some(2.0));
 
     page.value("document.querySelector('input[value=\"60\"]').click()");
     page.until("document.querySelector('.card svg').textContent.includes('60 s ago')");
@@ -173,6 +176,87 @@ fn the_page_plots_what_clients_do_and_runs_nothing_else() {
     }
     drop(larder);
     page.until("document.getElementById('health').innerText.startsWith('✗ no answer')");
+    // To draw again, as after each move of the pointer, changes nothing about that.
+    let drawn = "(dispatchEvent(new Event('resize')), document.getElementById('health').innerText)";
+    let health = page.value(drawn);
+    assert!(
+        health
+            .as_str()
+            .is_some_and(|text| text.starts_with("✗ no answer")),
+        "{health}"
+    );
+}
+
+/// A command was missing among the busiest until it had been called more often than before the restart.
+#[test]
+fn the_page_goes_on_behind_a_restart() {
+    let place = Place::new();
+    let admin = format!("127.0.0.1:{}", crate::support::reserved_port());
+    let start = || place.serve(&[&FREE[..], &["--admin", &admin]].concat(), 3);
+    let larder = start();
+    let Some(mut page) = open(&larder) else {
+        return;
+    };
+    let mut client = larder.memcached();
+    let load = || {
+        client.say("get a\r\n".repeat(1000));
+        client.hear(&"END\r\n".repeat(1000));
+    };
+    let is_busy = |legend: &str| is_above_zero(legend, "get");
+    until_legend(&mut page, "Requests by command", load, is_busy);
+    drop(larder);
+    page.until("document.getElementById('health').innerText.startsWith('✗ no answer')");
+    let larder = start();
+    page.until("document.getElementById('health').innerText === '✓ healthy'");
+    let mut client = larder.memcached();
+    client.ask("get a\r\n", "END\r\n");
+    page.until("document.querySelector('#commands tbody').innerText.startsWith('get\\ttext\\t')");
+    figures_of_texts(&mut page);
+}
+
+/// The functions that make figures of the text of `/metrics`.
+fn figures_of_texts(page: &mut Browser) {
+    for (expression, value) in [
+        ("quantileOf([], 0.5)", "null"),
+        ("quantileOf([[Infinity, 7]], 0.5)", "null"),
+        ("quantileOf([[0.1, 0], [Infinity, 0]], 0.5)", "null"),
+        ("quantileOf([[0.1, -5], [Infinity, 3]], 0.5)", "null"),
+        ("quantileOf([[0.1, 0], [Infinity, 7]], 0.5)", "0.1"),
+        (
+            "quantileOf([[0.1, 8], [0.5, 8], [Infinity, 8]], 0.5)",
+            "0.05",
+        ),
+        (
+            "quantileOf([[1, 50], [2, 90], [Infinity, 100]], 0.7)",
+            "1.5",
+        ),
+        ("part(() => null, () => 5)()", "null"),
+        ("rate('x')(moment(1000, 'x 5'), moment(3000, 'x 9'))", "2"),
+        (
+            "rate('x')(moment(1000, 'x 5'), moment(3000, 'x 3'))",
+            "null",
+        ),
+        (
+            "rate('x')(moment(1000, 'y 5'), moment(3000, 'x 3'))",
+            "null",
+        ),
+        (
+            "((one) => rate('x')(one, one))(moment(1000, 'x 5'))",
+            "null",
+        ),
+        (
+            "sum(parse('# x 7\\nx{a=\"b\"} 1\\nx{a=\"c\"} 2\\nxy 4'), 'x')",
+            "3",
+        ),
+        (
+            r#"samplesOf(parse('x{a="q\\"\\\\\\n}",b="{"} 2'), 'x', {b: '{'})[0].labels.a"#,
+            r#""q\"\\\n}""#,
+        ),
+    ] {
+        let moment = "(at, text) => momentOf(undefined, at, parse(text))";
+        let shown = page.value(&format!("((moment) => {expression})({moment})"));
+        assert_eq!(shown.to_string(), value, "{expression}");
+    }
 }
 
 /// The picture of the page in the book, after a minute of mixed load.
@@ -233,7 +317,7 @@ fn the_page_of_a_proxy_has_a_line_and_a_row_for_each_server() {
     let both = |legend: &str| names.iter().all(|name| is_above_zero(legend, name));
     until_legend(&mut page, "Requests by server", load, both);
     page.until("document.querySelector('#commands tbody').innerText.startsWith('set\\ttext\\t')");
-    page.until("document.querySelectorAll('#commands th').length === 4");
+    page.until("document.querySelectorAll('#commands thead th').length === 4");
     let row = |number: usize| {
         format!("document.querySelectorAll('#servers tbody tr')[{number}].innerText")
     };

@@ -1,36 +1,43 @@
 "use strict";
 // Reads /metrics once a second and plots the last minutes of it: page.js, behind this file, which makes figures of the text.
 //
-//   fetch ─▶ parse: name and labels → number ─▶ history, up to 15 minutes ─▶ series: a rate, a value or a quantile ─▶ SVG
+//   fetch ─▶ parse: families of samples ─▶ history, up to 15 minutes ─▶ series: a rate, a value or a quantile ─▶ SVG
+//
+// A moment of the history is {at, values, run}: the time, the families, and a number that is another one behind a restart, or
+// behind a reset of the statistics. Rates and quantiles are those of two moments of one run.
 
 // --- the figures
 
+// The families of a text: their names, each with its samples {labels, value}. Samples with the same labels, also of other texts,
+// have the same object of labels.
 function parse(text) {
   const values = new Map();
   for (const line of text.split("\n")) {
     const end = line.lastIndexOf(" ");
-    if (end > 0 && line[0] !== "#") values.set(line.slice(0, end), Number(line.slice(end + 1)));
+    if (end <= 0 || line[0] === "#") continue;
+    const brace = line.indexOf("{"), name = line.slice(0, brace < 0 ? end : brace);
+    const sample = {labels: labelsOf(brace < 0 ? "" : line.slice(brace, end)), value: Number(line.slice(end + 1))};
+    if (values.has(name)) values.get(name).push(sample);
+    else values.set(name, [sample]);
   }
   return values;
 }
 
-function labelsOf(sample) {
+const known = new Map(); // labels as text, with the labels
+function labelsOf(text) {
+  if (known.has(text)) return known.get(text);
   const labels = {};
-  for (const [, name, value] of sample.matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)) {
+  for (const [, name, value] of text.matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)) {
     labels[name] = value.replace(/\\(.)/g, (_, letter) => letter === "n" ? "\n" : letter);
   }
+  known.set(text, labels);
   return labels;
 }
 
 // The samples of a family that have all of these labels.
 function samplesOf(values, family, wanted = {}) {
-  const found = [];
-  for (const [sample, value] of values) {
-    if (sample !== family && !sample.startsWith(family + "{")) continue;
-    const labels = labelsOf(sample);
-    if (Object.entries(wanted).every(([name, value]) => labels[name] === value)) found.push({labels, value});
-  }
-  return found;
+  const pairs = Object.entries(wanted);
+  return (values.get(family) ?? []).filter(({labels}) => pairs.every(([name, value]) => labels[name] === value));
 }
 
 // The sum of the samples of a family; null if there is none.
@@ -39,15 +46,23 @@ function sum(values, family, labels) {
   return samples.length ? samples.reduce((all, sample) => all + sample.value, 0) : null;
 }
 
-// A function of two moments in a row: the increase in a second. A restart or a reset has none.
+// The next moment, behind those before it.
+function momentOf(before, at, values) {
+  const of = (moment, family) => sum(moment.values, family), now = {at, values};
+  const goesOn = before !== undefined && of(before, "process_start_time_seconds") === of(now, "process_start_time_seconds")
+    && (of(before, "larder_commands_total") ?? 0) <= (of(now, "larder_commands_total") ?? 0);
+  return {...now, run: (before?.run ?? 0) + (goesOn ? 0 : 1)};
+}
+
+// A function of two moments: the increase in a second. One moment has none, and a counter that went back has none.
 const rate = (family, labels) => (before, now) => {
   const [from, to] = [sum(before.values, family, labels), sum(now.values, family, labels)];
-  return from === null || to === null || to < from ? null : (to - from) * 1000 / (now.at - before.at);
+  return from === null || to === null || to < from || before === now ? null : (to - from) * 1000 / (now.at - before.at);
 };
 const value = (family, labels) => (_, now) => sum(now.values, family, labels);
 const part = (of, all) => (before, now) => {
   const [some, total] = [of, all].map((of) => of(before, now));
-  return total > 0 ? 100 * some / total : null;
+  return some !== null && total > 0 ? 100 * some / total : null;
 };
 
 // The increase of each bucket of a histogram between two moments: [upper bound, count], cumulative.
@@ -62,11 +77,12 @@ function increase(before, now, family, labels) {
   return [...counts].map(([le, count]) => [le === "+Inf" ? Infinity : Number(le), count]).sort((a, b) => a[0] - b[0]);
 }
 
-// The time within which this part of the requests was answered, in seconds, as histogram_quantile of Prometheus.
+// The time within which this part of the requests was answered, in seconds, as histogram_quantile of Prometheus. Behind the last
+// finite bound, it is that bound. Null without requests, or if a count went back.
 const quantile = (q, family, labels) => (before, now) => quantileOf(increase(before, now, family, labels), q);
 function quantileOf(buckets, q) {
   const all = buckets.at(-1)?.[1] ?? 0;
-  if (!(all > 0)) return null;
+  if (!(all > 0) || buckets.length < 2 || buckets.some(([, count]) => count < 0)) return null;
   let [low, passed] = [0, 0];
   for (const [bound, count] of buckets) {
     if (count >= q * all) return bound === Infinity ? low : low + (bound - low) * (q * all - passed) / Math.max(count - passed, 1);
@@ -75,22 +91,13 @@ function quantileOf(buckets, q) {
   return low;
 }
 
-// The commands that were called between two moments, the busiest first: labels, calls in a second, and a function for the
-// quantiles of their times, which only a server measures. It looks names up as text, because there may be hundreds.
+// The commands that were called between two moments, the busiest first: labels, and calls in a second.
 function commandsOf(before, now) {
-  const name = "larder_commands_total", found = [];
-  for (const [sample, calls] of now.values) {
-    if (!sample.startsWith(name + "{")) continue;
-    const more = calls - (before.values.get(sample) ?? 0);
-    if (more > 0) found.push({labels: labelsOf(sample), rate: more * 1000 / (now.at - before.at), called: sample.slice(name.length, -1)});
-  }
-  const times = ({called}) => {
-    const begin = "larder_command_duration_seconds_bucket" + called + ",";
-    const buckets = [...now.values].filter(([sample]) => sample.startsWith(begin)).map(([sample, count]) =>
-      [Number(labelsOf(sample).le.replace("+Inf", "Infinity")), count - (before.values.get(sample) ?? 0)]);
-    return (q) => quantileOf(buckets, q);
-  };
-  return found.sort((a, b) => b.rate - a.rate).map((command) => ({...command, times: () => times(command)}));
+  const family = "larder_commands_total";
+  const earlier = new Map(samplesOf(before.values, family).map(({labels, value}) => [labels, value]));
+  const all = samplesOf(now.values, family).map(({labels, value}) =>
+    ({labels, rate: (value - (earlier.get(labels) ?? 0)) * 1000 / (now.at - before.at)}));
+  return all.filter(({rate}) => rate > 0).sort((a, b) => b.rate - a.rate);
 }
 
 // --- numbers for people

@@ -2,8 +2,9 @@
 
 const EVERY_MS = 1000, KEPT_MS = 15 * 60 * 1000, GAP_MS = 5000, MOST_LINES = 6, BUSIEST = 10;
 const WIDTH = 460, HEIGHT = 176, LEFT = 52, RIGHT = 8, TOP = 6, BOTTOM = 20;
-const history = []; // of {at, values: Map}, the oldest first
+const history = []; // of moments, the oldest first
 let pointed = null; // the time under the pointer
+let failure = null; // why the last look had no answer
 
 // --- the plots of each subcommand
 
@@ -21,8 +22,7 @@ const largest = (family, label, of) => (values) => {
   return each(family, label, of)(values).sort((a, b) => total(b) - total(a));
 };
 const commands = {title: "Requests by command", format: "rate", lines: largest("larder_commands_total", "command", (labels) => rate("larder_commands_total", labels))};
-const connections = {title: "Connections", format: "count", lines: (values) =>
-  each("larder_connections", "state", (labels) => value("larder_connections", labels))(values)};
+const connections = {title: "Connections", format: "count", lines: each("larder_connections", "state", (labels) => value("larder_connections", labels))};
 const COMMON = [
   {title: "Network", format: "traffic", lines: () => [line("received", rate("larder_received_bytes_total")), line("sent", rate("larder_sent_bytes_total"))]},
   {title: "Processor, in cores", format: "cores", lines: () => [line("used", rate("process_cpu_seconds_total"))]},
@@ -92,12 +92,13 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// Points of a line within the shown time: [time, number or null]. A gap ends the line.
+// Points of a line within the shown time: [time, number or null]. A gap ends the line, and so does a restart.
 function pointsOf(of, from) {
   const points = [];
   for (let index = 1; index < history.length; index += 1) {
     const [before, now] = [history[index - 1], history[index]];
-    if (now.at >= from) points.push([now.at, now.at - before.at > GAP_MS ? null : of(before, now)]);
+    const isGap = now.at - before.at > GAP_MS || now.run !== before.run;
+    if (now.at >= from) points.push([now.at, isGap ? null : of(before, now)]);
   }
   return points;
 }
@@ -117,8 +118,8 @@ function card(plot) {
   const made = element("section", {class: "card"}, element("h2", {}, plot.title), svg, legend);
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect(), [from, to] = shownTime();
-    const x = (event.clientX - box.x) * WIDTH / box.width;
-    pointed = from + (to - from) * (x - LEFT) / (WIDTH - LEFT - RIGHT);
+    const width = svg.viewBox.baseVal.width, x = (event.clientX - box.x) * width / box.width;
+    pointed = from + (to - from) * (x - LEFT) / (width - LEFT - RIGHT);
     draw();
   });
   svg.addEventListener("pointerleave", () => { pointed = null; draw(); });
@@ -182,31 +183,30 @@ function drawPlot(plot, {made, svg, legend}) {
 }
 
 function drawTable({family, columns}) {
-  const [before, now] = [history.at(-2) ?? history.at(-1), history.at(-1)];
+  const now = history.at(-1), last = history.at(-2), before = last?.run === now.run ? last : now;
   const servers = samplesOf(now.values, family).map((sample) => sample.labels);
   const name = ({target, server}) => target ? `${target}: ${server}` : server;
   const heads = columns({}).map(({head}) => element("th", {scope: "col"}, head));
-  const rows = servers.map((labels) => element("tr", {}, element("td", {}, name(labels)), ...columns(labels).map((column) => {
+  const rows = servers.map((labels) => element("tr", {}, element("th", {scope: "row"}, name(labels)), ...columns(labels).map((column) => {
     const number = column.of(before, now);
     const isBad = column.isBad?.(number);
     return element("td", isBad ? {class: "bad"} : {}, column.shown ? column.shown(number) : show(number, column.format));
   })));
   document.querySelector("#servers thead tr").replaceChildren(element("th", {scope: "col"}, "server"), ...heads);
   document.querySelector("#servers tbody").replaceChildren(...rows);
-  byId("servers").hidden = false;
 }
 
-// The busiest commands of the shown time. Only a server measures their latencies.
+// The busiest commands of the shown time, or since a restart in it. Only a server measures their latencies.
 function drawCommands(isTimed) {
-  const [from] = shownTime(), now = history.at(-1), before = history.find(({at}) => at >= from);
+  const [from] = shownTime(), now = history.at(-1), before = history.find(({at, run}) => at >= from && run === now.run);
   const all = before === now ? [] : commandsOf(before, now);
   const total = all.reduce((sum, {rate}) => sum + rate, 0);
   const heads = ["command", "protocol", "requests", "share", ...(isTimed ? ["p50", "p99"] : [])];
-  const rows = all.slice(0, BUSIEST).map(({labels, rate, times}) => {
-    const cells = [labels.command, labels.protocol, show(rate, "rate"), show(100 * rate / total, "percent")];
-    const quantile = isTimed ? times() : null;
-    if (quantile) cells.push(...[0.5, 0.99].map((q) => show(quantile(q), "seconds")));
-    return element("tr", {}, ...cells.map((text) => element("td", {}, text)));
+  const rows = all.slice(0, BUSIEST).map(({labels, rate}) => {
+    const {command, protocol} = labels, time = (q) => quantile(q, "larder_command_duration_seconds", {command, protocol})(before, now);
+    const cells = [protocol, show(rate, "rate"), show(100 * rate / total, "percent")];
+    if (isTimed) cells.push(show(time(0.5), "seconds"), show(time(0.99), "seconds"));
+    return element("tr", {}, element("th", {scope: "row"}, command), ...cells.map((text) => element("td", {}, text)));
   });
   document.querySelector("#commands thead tr").replaceChildren(...heads.map((head) => element("th", {scope: "col"}, head)));
   document.querySelector("#commands tbody").replaceChildren(...rows);
@@ -214,24 +214,31 @@ function drawCommands(isTimed) {
   byId("commands").hidden = all.length === 0;
 }
 
-let cards = null;
+// A text that is read out when it changes.
+function drawHealth() {
+  const isHealthy = failure === null && sum(history.at(-1).values, "larder_healthy") === 1;
+  const text = failure !== null ? `✗ no answer (${failure})` : isHealthy ? "✓ healthy" : "✗ not healthy";
+  if (byId("health").textContent !== text) byId("health").textContent = text;
+  byId("health").classList.toggle("bad", !isHealthy);
+}
+
+let cards = [], shownMode = null;
 function draw() {
+  if (failure !== null || history.length > 0) drawHealth();
   if (history.length === 0) return;
-  const {values} = history.at(-1), [{labels: {mode, version}}] = samplesOf(values, "larder_build_info");
-  if (cards === null) {
+  const {at, values} = history.at(-1), [{labels: {mode, version}}] = samplesOf(values, "larder_build_info");
+  if (mode !== shownMode) {
     cards = PLOTS[mode].map((plot) => [plot, card(plot)]);
     byId("plots").replaceChildren(...cards.map(([, {made}]) => made));
-    byId("mode").textContent = mode;
+    byId("mode").textContent = shownMode = mode;
     document.title = `larder ${mode} on ${location.host}`;
   }
-  const isHealthy = sum(values, "larder_healthy") === 1;
-  byId("health").textContent = isHealthy ? "✓ healthy" : "✗ not healthy";
-  byId("health").classList.toggle("bad", !isHealthy);
-  const seconds = history.at(-1).at / 1000 - sum(values, "process_start_time_seconds");
+  const seconds = at / 1000 - sum(values, "process_start_time_seconds");
   const resident = sum(values, "process_resident_memory_bytes");
   byId("facts").textContent = [`version ${version}`, `up ${span(Math.max(0, Math.round(seconds)))}`, resident === null ? "" : `${show(resident, "bytes")} resident`].filter(Boolean).join(" · ");
   cards.forEach(([plot, card]) => drawPlot(plot, card));
   drawCommands(mode === "serve");
+  byId("servers").hidden = TABLES[mode] === undefined;
   if (TABLES[mode]) drawTable(TABLES[mode]);
   if (history.length > 2) document.body.dataset.ready = "yes";
 }
@@ -242,13 +249,16 @@ async function look() {
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const values = parse(await answer.text()), at = Date.now();
     while (history.length && (history[0].at < at - KEPT_MS || history.at(-1).at >= at)) history.shift();
-    history.push({at, values});
-    draw();
+    history.push(momentOf(history.at(-1), at, values));
+    failure = null;
   } catch (error) {
-    byId("health").textContent = `✗ no answer (${error.message})`;
-    byId("health").classList.add("bad");
+    failure = error.message;
   }
-  setTimeout(look, EVERY_MS);
+  try {
+    draw();
+  } finally {
+    setTimeout(look, EVERY_MS);
+  }
 }
 byId("span").addEventListener("change", draw);
 addEventListener("resize", draw);
