@@ -22,7 +22,7 @@ export class Server {
   readonly respPort: number;
   /** The number of the process. */
   readonly pid: number;
-  /** The address of a listener, as larder prints it: of "memcached", "resp", "udp" or "unix". */
+  /** The address of a listener, as larder prints it: of "memcached", "resp", "udp", "unix" or "admin". */
   address(protocol: string): string;
   /** The log so far. Empty after the end. */
   log(): string;

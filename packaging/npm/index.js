@@ -105,6 +105,7 @@ function listeners(args) {
 /** Starts a larder on free ports of this machine, and waits until it listens. */
 async function start(options = {}) {
   const { args = [], config = os.devNull, env = process.env, timeout = 60_000 } = options;
+  const command = program();
   const given = (option) => args.some((word) => word === option || word.startsWith(`${option}=`));
   const free = ['--memcached', '--resp'].filter((option) => !given(option));
   const all = ['serve', '--config', config, '--until-stdin-ends'];
@@ -115,7 +116,6 @@ async function start(options = {}) {
   fs.rmSync(folder, { recursive: true });
   let open = true;
   const log = () => (open ? text(file) : '');
-  const command = program();
   // A group of its own: a Ctrl-C in the terminal is for the tests, which end the server then.
   const child = spawn(command, all, { stdio: ['pipe', 'pipe', file], env, detached: true });
   // A server that has ended takes no more: that is no error of the tests.

@@ -3,7 +3,7 @@
 // The installed package. `check.sh` runs these tests where it has installed it.
 
 const assert = require('node:assert/strict');
-const { execFileSync, spawn } = require('node:child_process');
+const { execFileSync, spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -73,6 +73,22 @@ test("a start that fails has larder's message", async () => {
   const address = `127.0.0.1:${taken.address().port}`;
   await assert.rejects(larder.start({ args: ['--resp', address] }), /another process already does/);
   taken.close();
+});
+
+test('a program that is missing is named', async () => {
+  process.env.LARDER_PROGRAM = '/nowhere/larder';
+  try {
+    await assert.rejects(larder.start(), (error) => {
+      return error instanceof larder.StartError && error.message.includes('/nowhere/larder');
+    });
+  } finally {
+    delete process.env.LARDER_PROGRAM;
+  }
+  const bin = fs.realpathSync('node_modules/.bin/larder');
+  const env = { ...process.env, LARDER_PROGRAM: '/nowhere/larder' };
+  const run = spawnSync(process.execPath, [bin, '--version'], { env, encoding: 'utf8' });
+  assert.equal(run.status, 1);
+  assert.equal(run.stderr, 'larder: spawn /nowhere/larder ENOENT\n');
 });
 
 test('one listener alone', async () => {

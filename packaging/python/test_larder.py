@@ -56,6 +56,28 @@ def test_a_start_that_fails_has_larders_message() -> None:
             larder_server.Server(["--memcached", address]).start()
 
 
+def test_a_program_that_is_missing_is_named(monkeypatch) -> None:
+    monkeypatch.setenv("LARDER_PROGRAM", "/nowhere/larder")
+    with pytest.raises(larder_server.StartError, match="/nowhere/larder"):
+        larder_server.Server().start()
+
+
+# It ran until the process with the tests ended.
+def test_a_start_that_is_interrupted_leaves_no_server(monkeypatch) -> None:
+    server = larder_server.Server()
+    pids = []
+
+    def interrupted() -> None:
+        pids.append(server.pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "_wait_until_ready", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        server.start()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
 def test_options_and_listeners_can_be_chosen() -> None:
     with larder_server.Server(["--memcached", "off", "--memory", "8MiB"]) as server:
         assert resp(server).info("memory")["maxmemory"] == 8 << 20

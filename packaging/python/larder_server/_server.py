@@ -61,6 +61,7 @@ class Server:
         self._timeout = timeout
         self._process: Optional["subprocess.Popen[str]"] = None
         self._log: Optional[IO[bytes]] = None
+        self._reader: Optional[threading.Thread] = None
         self._addresses: Dict[str, str] = {}
         # False in a process that was forked while the server ran.
         self._is_ours = True
@@ -91,7 +92,12 @@ class Server:
             self._close()
             raise StartError(f"{command[0]}: {error}") from error
         _running.add(self)
-        self._wait_until_ready()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            # Also a Ctrl-C while it starts.
+            self.stop()
+            raise
         return self
 
     def _wait_until_ready(self) -> None:
@@ -121,7 +127,10 @@ class Server:
             return
         if in_time:
             # Standard output has ended, so the process ends.
-            process.wait(self._timeout)
+            try:
+                process.wait(self._timeout)
+            except subprocess.TimeoutExpired:
+                pass
         process.kill()
         process.wait()
         message = self.log().strip() or "it printed nothing"
@@ -154,7 +163,8 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        self._reader.join(self._timeout)
+        if self._reader is not None:
+            self._reader.join(self._timeout)
         process.stdout.close()
         self._close()
 
@@ -190,7 +200,7 @@ class Server:
         return self._process.pid
 
     def address(self, protocol: str) -> str:
-        """The address of a listener, as larder prints it: of "memcached", "resp", "udp" or "unix"."""
+        """The address of a listener, as larder prints it: of "memcached", "resp", "udp", "unix" or "admin"."""
         if self._process is None:
             raise RuntimeError("it doesn't run")
         return self._addresses[protocol]
