@@ -194,13 +194,15 @@ fn the_page_goes_on_behind_a_restart() {
     let admin = format!("127.0.0.1:{}", crate::support::reserved_port());
     let start = || place.serve(&[&FREE[..], &["--admin", &admin]].concat(), 3);
     let larder = start();
-    let Some(mut page) = open(&larder) else {
-        return;
-    };
     let mut client = larder.memcached();
-    let load = || {
+    let mut load = || {
         client.say("get a\r\n".repeat(1000));
         client.hear(&"END\r\n".repeat(1000));
+    };
+    // So that the first moment of the page has more calls than there are behind the restart.
+    load();
+    let Some(mut page) = open(&larder) else {
+        return;
     };
     let is_busy = |legend: &str| is_above_zero(legend, "get");
     until_legend(&mut page, "Requests by command", load, is_busy);
