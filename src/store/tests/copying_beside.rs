@@ -77,7 +77,7 @@ fn of_two_copies_to_one_name_the_last_that_ends_is_there() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// Whatever others do with the names and databases of two copies, each is whole when it is done, and nothing else is
     /// left of it.
