@@ -75,8 +75,8 @@ fn store(criterion: &mut Criterion) {
             value: Some(&[value]),
             ..Entry::default()
         };
-        let mut tree = store.lock(key);
-        tree.put(0, &[key], entry).expect("the item fits");
+        let mut tree = store.lock(0, key);
+        tree.put(&[key], entry).expect("the item fits");
     };
     let keys: Vec<[u8; 30]> = (0..2 * ITEMS).map(key).collect();
     let (present, absent) = keys.split_at(ITEMS as usize);
@@ -86,15 +86,15 @@ fn store(criterion: &mut Criterion) {
     group.bench_function("get, hit", |bencher| {
         bencher.iter(|| {
             let key = &present[random.usize(..present.len())];
-            let mut tree = store.lock(key);
-            let node = tree.find(0, &[key]).expect("every key is there");
+            let mut tree = store.lock(0, key);
+            let node = tree.find(&[key]).expect("every key is there");
             black_box(tree.item(node).value());
         });
     });
     group.bench_function("get, miss", |bencher| {
         bencher.iter(|| {
             let key = &absent[random.usize(..absent.len())];
-            black_box(store.lock(key).find(0, &[key]));
+            black_box(store.lock(0, key).find(&[key]));
         });
     });
     group.bench_function("set, same length", |bencher| {

@@ -114,8 +114,8 @@ fn put(store: &Store, key: &[u8], value: &[u8]) {
         ..Entry::default()
     };
     store
-        .lock(key)
-        .put(0, &[key], entry)
+        .lock(0, key)
+        .put(&[key], entry)
         .expect("the item fits");
 }
 

@@ -193,7 +193,7 @@ fn the_client_with_the_most_unread_bytes_is_closed_at_the_bound() {
         while connections.closed_for_replies() == 0 {
             assert!(clients.len() < 200, "{}", connections.reply_memory());
             clients.push(silent(server.resp_addr(), &exec));
-            let made = || server.store().lock(b"done").peek(0, &[b"done"]).is_some();
+            let made = || server.store().lock(0, b"done").peek(&[b"done"]).is_some();
             wait_until("it is executed", made);
             connect(server.resp_addr())
                 .write_all(b"DEL done\r\n")

@@ -167,7 +167,7 @@ mod tests {
             let fetch = self.table.next().expect("one is queued");
             let lease = fetch
                 .path
-                .with_names(|names| self.store.lock(names[0]).lease(0, names));
+                .with_names(|names| self.store.lock(0, names[0]).lease(names));
             fetch.begin(lease);
             fetch
         }
@@ -178,7 +178,7 @@ mod tests {
 
         fn delete(&self, name: &str) {
             let name = name.as_bytes();
-            self.store.lock(name).note_removal(0, &[name]);
+            self.store.lock(0, name).note_removal(&[name]);
         }
     }
 

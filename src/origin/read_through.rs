@@ -190,15 +190,15 @@ impl ReadThrough {
     fn begin<'f>(&self, fetch: &'f Fetch) -> Option<&'f Lease> {
         let _gate = self.store.share();
         fetch.path.with_names(|names| {
-            let mut tree = self.store.lock(names[0]);
-            if let Some(node) = tree.peek(fetch.path.db, names) {
+            let mut tree = self.store.lock(fetch.path.db, names[0]);
+            if let Some(node) = tree.peek(names) {
                 // A node without a value is a hash: it is no item of the origin.
                 let (item, now_ms) = (tree.item(node), tree.now_ms());
                 if item.value().is_none() || !self.is_stale(item, now_ms) {
                     return None;
                 }
             }
-            let lease = tree.lease(fetch.path.db, names);
+            let lease = tree.lease(names);
             Some(fetch.begin(lease))
         })
     }
@@ -234,7 +234,7 @@ impl ReadThrough {
     ) -> FetchOutcome {
         let _gate = self.store.share();
         let failure = fetch.path.with_names(|names| {
-            let mut tree = self.store.lock(names[0]);
+            let mut tree = self.store.lock(fetch.path.db, names[0]);
             match answer {
                 Ok(Some(fetched)) => self.store_fetched(&mut tree, lease, &fetched),
                 Ok(None) => Ok(remove(&mut tree, lease, FetchOutcome::Missing)),

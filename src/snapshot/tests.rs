@@ -45,18 +45,18 @@ fn an_expiry_that_a_hash_gets_meanwhile_holds_for_its_later_fields() {
         ..Entry::default()
     };
     let put = |field: &[u8], entry| {
-        let mut tree = store.lock(b"hash");
-        if tree.peek(0, &[b"hash"]).is_none() {
-            tree.put(0, &[b"hash"], Entry::default()).expect("it fits");
+        let mut tree = store.lock(0, b"hash");
+        if tree.peek(&[b"hash"]).is_none() {
+            tree.put(&[b"hash"], Entry::default()).expect("it fits");
         }
-        tree.put(0, &[b"hash", field], entry).expect("it fits");
+        tree.put(&[b"hash", field], entry).expect("it fits");
     };
     (0..9u8).for_each(|number| put(&[number], entry));
     let expires_ms = Some(START + 500);
     let mut bytes = Vec::new();
     write(&store, &mut bytes, || {
-        let mut tree = store.lock(b"hash");
-        if let Some(node) = tree.peek(0, &[b"hash"]) {
+        let mut tree = store.lock(0, b"hash");
+        if let Some(node) = tree.peek(&[b"hash"]) {
             tree.set_expiry(node, expires_ms);
         }
         Ok(())
@@ -78,10 +78,10 @@ fn small() -> Store {
         flags: 7,
         expires_ms: Some(START + 1_000),
     };
-    store.lock(b"a").put(0, &[b"a"], entry).expect("it fits");
-    let mut tree = store.lock(b"hash");
-    tree.put(1, &[b"hash"], Entry::default()).expect("it fits");
-    tree.put(1, &[b"hash", b"field"], entry).expect("it fits");
+    store.lock(0, b"a").put(&[b"a"], entry).expect("it fits");
+    let mut tree = store.lock(1, b"hash");
+    tree.put(&[b"hash"], Entry::default()).expect("it fits");
+    tree.put(&[b"hash", b"field"], entry).expect("it fits");
     drop(tree);
     store
 }
@@ -194,8 +194,8 @@ fn blocks_that_are_missing_repeated_or_exchanged_are_refused() {
             ..Entry::default()
         };
         store
-            .lock(&[number])
-            .put(0, &[&[number]], entry)
+            .lock(0, &[number])
+            .put(&[&[number]], entry)
             .expect("it fits");
     }
     let bytes = snapshot(&store);
@@ -233,11 +233,11 @@ fn a_large_value_and_a_deep_tree_come_back() {
         ..Entry::default()
     };
     store
-        .lock(b"large")
-        .put(0, &[b"large"], entry)
+        .lock(0, b"large")
+        .put(&[b"large"], entry)
         .expect("it fits");
-    let mut tree = store.lock(b"deep");
-    let mut node = tree.put(0, &[b"deep"], Entry::default()).expect("it fits");
+    let mut tree = store.lock(0, b"deep");
+    let mut node = tree.put(&[b"deep"], Entry::default()).expect("it fits");
     for _ in 0..300 {
         node = tree
             .put_child(node, b"n", Entry::default())
@@ -260,7 +260,7 @@ fn a_smaller_store_keeps_what_it_has_room_for() {
             value: Some(value),
             ..Entry::default()
         };
-        store.lock(&key).put(0, &[&key], entry).expect("it fits");
+        store.lock(0, &key).put(&[&key], entry).expect("it fits");
     }
     let bytes = snapshot(&store);
     let config = Config {
@@ -272,8 +272,8 @@ fn a_smaller_store_keeps_what_it_has_room_for() {
     let counts = load(&small, &bytes[..]).expect("it is whole");
     assert_eq!((counts.stored, counts.refused), (20_000, 0));
     assert!(small.len(0) > 1_000 && small.resident() <= small.memory());
-    let mut tree = small.lock(b"");
-    tree.put(0, &[b""], Entry::default()).expect("it fits");
+    let mut tree = small.lock(0, b"");
+    tree.put(&[b""], Entry::default()).expect("it fits");
 }
 
 #[test]

@@ -17,7 +17,8 @@
 use std::hint::black_box;
 use std::sync::{MutexGuard, TryLockError};
 
-use super::shard::{Shard, hash_top};
+use super::placements::HashedKey;
+use super::shard::Shard;
 use super::shards::Store;
 use super::tree::Tree;
 
@@ -29,34 +30,34 @@ pub(crate) const BATCH: usize = 8;
 pub(crate) struct LookAhead<'a> {
     store: &'a Store,
     now_ms: u64,
-    hashes: [u64; BATCH],
+    keys: [HashedKey; BATCH],
 }
 
 impl Store {
-    /// Reads ahead for these keys, at most [`BATCH`]. The caller holds no lock.
-    pub(crate) fn look_ahead(&self, keys: &[&[u8]]) -> LookAhead<'_> {
+    /// Reads ahead for these keys of a database, at most [`BATCH`]. The caller holds no lock.
+    pub(crate) fn look_ahead(&self, db: u8, keys: &[&[u8]]) -> LookAhead<'_> {
         let mut ahead = LookAhead {
             store: self,
             now_ms: self.now(),
-            hashes: [0; BATCH],
+            keys: [HashedKey::default(); BATCH],
         };
-        for (hash, key) in ahead.hashes.iter_mut().zip(keys) {
-            *hash = hash_top(&self.hasher, key);
+        for (hashed, key) in ahead.keys.iter_mut().zip(keys) {
+            *hashed = self.hashed(db, key);
         }
         // A single look-up has nothing to overlap with.
         if keys.len() > 1 {
-            self.touch(&ahead.hashes[..keys.len()]);
+            self.touch(&ahead.keys[..keys.len()]);
         }
         ahead
     }
 
-    fn touch(&self, hashes: &[u64]) {
+    fn touch(&self, keys: &[HashedKey]) {
         let mut guards: [Option<MutexGuard<'_, Shard>>; BATCH] = Default::default();
         // Which of the guards is that of a key's shard: its own, or that of an earlier key.
         let mut guard_of = [0; BATCH];
-        for (key, hash) in hashes.iter().enumerate() {
+        for (key, HashedKey { hash, .. }) in keys.iter().enumerate() {
             let number = self.home_of(*hash);
-            let same = |earlier: &usize| self.home_of(hashes[*earlier]) == number;
+            let same = |earlier: &usize| self.home_of(keys[*earlier].hash) == number;
             guard_of[key] = (0..key).find(same).unwrap_or(key);
             if guard_of[key] == key {
                 guards[key] = match self.shards[number].try_lock() {
@@ -67,7 +68,7 @@ impl Store {
             }
         }
         let mut indices = [None; BATCH];
-        for (key, hash) in hashes.iter().enumerate() {
+        for (key, HashedKey { hash, .. }) in keys.iter().enumerate() {
             let shard = guards[guard_of[key]].as_deref();
             indices[key] = shard.and_then(|shard| shard.candidate(*hash));
         }
@@ -90,7 +91,7 @@ impl Store {
 impl<'a> LookAhead<'a> {
     /// Locks the shard of the key with this number, as [`Store::lock`] does.
     pub(crate) fn lock(&self, key: usize) -> Tree<'a> {
-        self.store.lock_hashed(self.hashes[key], self.now_ms)
+        self.store.lock_hashed(self.keys[key], self.now_ms)
     }
 }
 
@@ -117,16 +118,16 @@ mod tests {
                 ..Entry::default()
             };
             let key = number.to_le_bytes();
-            store.lock(&key).put(0, &[&key], entry).expect("stored");
+            store.lock(0, &key).put(&[&key], entry).expect("stored");
         }
         store
     }
 
     fn lengths(store: &Store, keys: &[&[u8]]) -> Vec<Option<usize>> {
-        let ahead = store.look_ahead(keys);
+        let ahead = store.look_ahead(0, keys);
         let length = |(number, key): (usize, &&[u8])| {
             let mut tree = ahead.lock(number);
-            let node = tree.find(0, &[key])?;
+            let node = tree.find(&[key])?;
             tree.item(node).value().map(<[u8]>::len)
         };
         keys.iter().enumerate().map(length).collect()
@@ -170,9 +171,9 @@ mod tests {
             .iter()
             .map(|shard| shard.lock().unwrap())
             .collect();
-        let ahead = store.look_ahead(&keys);
+        let ahead = store.look_ahead(0, &keys);
         drop(locked);
-        let node = ahead.lock(1).find(0, &[keys[1]]);
+        let node = ahead.lock(1).find(&[keys[1]]);
         assert!(node.is_some());
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!            ┌ Store ────────────────────────────────────────────────────────────────┐
-//!  lock(key) │  hash of the top-level key names                                      │
-//!  ────────▶ │  ┌ Shard ┐ ┌ Shard ┐ ┌ Shard ┐ …  each behind a Mutex; a Tree is its   │
+//!  lock(db,  │  hash of the top-level key names                                      │
+//!    key) ─▶ │  ┌ Shard ┐ ┌ Shard ┐ ┌ Shard ┐ …  each behind a Mutex; a Tree is its   │
 //!   Tree     │  │ table │ │       │ │       │    guard                                │
 //!            │  │ slab  │ │       │ │       │                                         │
 //!            │  │ order │ │       │ │       │    used ≤ memory, counted over all      │
@@ -18,7 +18,7 @@
 //! clients of changes; `tree/rename` gives a tree another name, `placements` remembers where it stays, and `shard_choice` finds it there; `tree/lease` protects a path from values that are out of date; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
-//! lives under one lock, and so does the same key in all sixteen databases. Its hash names the shard, except that a large tree
+//! lives under one lock. Its hash names the shard, the same in all sixteen databases, except that a large tree
 //! stays where it is when it is renamed. A node has a value, or children, or both. Removing a node removes its subtree; of a
 //! large one most is freed later, a piece under each lock.
 //!

@@ -2,19 +2,22 @@
 //!
 //! ```text
 //!   RENAME big other     big's hash names shard 3,     the tree stays in shard 3, and for other's hash
-//!                        other's hash names shard 8    there is a placement: 8 ─▶ 3
+//!   in database 0        other's hash names shard 8    in database 0 there is a placement: 8 ─▶ 3
 //! ```
 //!
-//! A large tree is renamed within its shard, see `tree/rename`, so keys with the hash of its new name live there from then
-//! on. Nearly always there are no placements. A look-up then reads one word and tests a bit; only a key whose bit is set is
-//! searched for in the map. When nothing lives under a hash any more, its placement is removed.
+//! A large tree is renamed within its shard, see `tree/rename`, so its new name in its database lives there from then
+//! on. The same name in other databases stays in its shard, which may hold a large tree, too. Nearly always there are no placements.
+//! A look-up then reads one word and tests a bit; only a key whose bit is set is
+//! searched for in the map. When nothing is stored under a key any more, its placement is removed.
 //!
-//! Invariant: the placement of a hash changes only while the locks of the shard that it names and of the shard in
-//! which its keys live are held, before and after the change. So a thread that has locked a shard and then finds that keys with
-//! a hash live in it may rely on that until it releases the lock.
+//! A key is known by its hash and its database: [`HashedKey`]. Keys that have both in common live in one shard.
+//!
+//! Invariant: the placement of a key changes only while the locks of the two shards are held in which it lives before and after the
+//! change. So a thread that has locked a shard and then finds that a key lives in it may rely on that until it releases the lock.
 //!
 //! Bound: one placement for each [`MEMORY`] bytes of the store's memory, which is less than the smallest tree takes for
-//! which there is one. When there are as many, large trees are copied.
+//! which there is one. When there are as many, most of the trees have become smaller, and such a tree goes back to the shard that
+//! its hash names.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -28,22 +31,31 @@ const WORDS: usize = 8;
 /// Bits of the filter, as a power of two.
 const FILTER_BITS: u32 = (WORDS * u64::BITS as usize).ilog2();
 
+/// A top-level key, as far as the choice of its shard goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct HashedKey {
+    /// The same in every database.
+    pub(super) hash: u64,
+    /// The database as the shards number it.
+    pub(super) db: u8,
+}
+
 /// The placements of a store.
 #[derive(Debug)]
 pub(super) struct Placements {
-    /// Has the bit of every hash with a placement, and of other hashes.
+    /// Has the bit of every hash with a placement in any database, and of other hashes.
     filter: [AtomicU64; WORDS],
     placed: RwLock<Placed>,
 }
 
 #[derive(Debug)]
 struct Placed {
-    /// The number of the shard, by hash.
-    shards: BTreeMap<u64, usize>,
-    /// How many of the hashes have each bit of the filter.
+    /// The number of the shard of each key.
+    shards: BTreeMap<HashedKey, usize>,
+    /// How many of the keys have each bit of the filter.
     with_bit: [u32; 1 << FILTER_BITS],
-    /// The hash after which [`Placements::next`] continues.
-    last: u64,
+    /// The key after which [`Placements::next`] continues.
+    last: HashedKey,
 }
 
 /// The position of a hash's bit: bits of the hash that choose no shard, unless there are very many.
@@ -58,7 +70,7 @@ impl Placements {
             placed: RwLock::new(Placed {
                 shards: BTreeMap::new(),
                 with_bit: [0; 1 << FILTER_BITS],
-                last: 0,
+                last: HashedKey::default(),
             }),
         }
     }
@@ -67,7 +79,7 @@ impl Placements {
         self.placed.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a hash may have a placement.
+    /// Whether a key with this hash may have a placement.
     ///
     /// Relaxed, because the result counts only after a shard was locked, and the lock orders the changes that concern it.
     #[inline]
@@ -76,22 +88,22 @@ impl Placements {
         self.filter[bit / 64].load(Ordering::Relaxed) >> (bit % 64) & 1 != 0
     }
 
-    /// The shard in which keys with this hash live, if there is a placement.
-    pub(super) fn get(&self, hash: u64) -> Option<usize> {
-        if !self.may_have(hash) {
+    /// The shard in which a key lives, if it has a placement.
+    pub(super) fn get(&self, key: HashedKey) -> Option<usize> {
+        if !self.may_have(key.hash) {
             return None;
         }
-        self.read().shards.get(&hash).copied()
+        self.read().shards.get(&key).copied()
     }
 
-    /// Sets or removes the placement of a hash. The caller holds the locks that the invariant names.
-    pub(super) fn set(&self, hash: u64, shard: Option<usize>) {
+    /// Sets or removes the placement of a key. The caller holds the locks that the invariant names.
+    pub(super) fn set(&self, key: HashedKey, shard: Option<usize>) {
         let mut placed = self.placed.write().unwrap_or_else(PoisonError::into_inner);
         let before = match shard {
-            Some(shard) => placed.shards.insert(hash, shard),
-            None => placed.shards.remove(&hash),
+            Some(shard) => placed.shards.insert(key, shard),
+            None => placed.shards.remove(&key),
         };
-        let bit = bit_of(hash);
+        let bit = bit_of(key.hash);
         placed.with_bit[bit] += u32::from(shard.is_some());
         placed.with_bit[bit] -= u32::from(before.is_some());
         let mask = 1 << (bit % 64);
@@ -101,27 +113,32 @@ impl Placements {
         };
     }
 
-    /// Whether there may be one more, in a store with so much memory.
-    pub(super) fn has_room(&self, memory: u64) -> bool {
-        (self.read().shards.len() as u64) < memory / MEMORY
+    pub(super) fn len(&self) -> usize {
+        self.read().shards.len()
     }
 
-    /// Some hashes with placements, at most `count`: those after the hashes of the last call, round and round.
-    pub(super) fn next(&self, count: usize) -> Vec<u64> {
+    /// Whether there may be one more, in a store with so much memory.
+    pub(super) fn has_room(&self, memory: u64) -> bool {
+        (self.len() as u64) < memory / MEMORY
+    }
+
+    /// Some keys with placements, at most `count`: those after the keys of the last call, round and round. Their order, by
+    /// hashes, follows from no choice of a client.
+    pub(super) fn next(&self, count: usize) -> Vec<HashedKey> {
         if self.is_empty() {
             return Vec::new();
         }
         let mut placed = self.placed.write().unwrap_or_else(PoisonError::into_inner);
         let after = (Bound::Excluded(placed.last), Bound::Unbounded);
         let (shards, last) = (&placed.shards, placed.last);
-        let hashes = shards.range(after).chain(shards.range(..=last));
-        let hashes: Vec<u64> = hashes.take(count).map(|(hash, _)| *hash).collect();
-        placed.last = hashes.last().copied().unwrap_or_default();
-        hashes
+        let keys = shards.range(after).chain(shards.range(..=last));
+        let keys: Vec<HashedKey> = keys.take(count).map(|(key, _)| *key).collect();
+        placed.last = keys.last().copied().unwrap_or_default();
+        keys
     }
 
-    /// All hashes with placements.
-    pub(super) fn hashes(&self) -> Vec<u64> {
+    /// All keys with placements.
+    pub(super) fn keys(&self) -> Vec<HashedKey> {
         if self.is_empty() {
             return Vec::new();
         }
@@ -141,33 +158,40 @@ mod tests {
     #[test]
     fn a_placement_is_found_until_it_is_removed_and_the_filter_is_empty_again() {
         let placements = Placements::new();
-        let hashes: Vec<u64> = (1..2_000u64)
-            .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        let keys: Vec<HashedKey> = (1..2_000u64)
+            .map(|n| HashedKey {
+                hash: (n / 2).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+                db: (n % 2) as u8,
+            })
             .collect();
-        assert_eq!(placements.get(hashes[0]), None);
-        for (shard, hash) in hashes.iter().enumerate() {
-            placements.set(*hash, Some(7));
-            placements.set(*hash, Some(shard));
+        assert_eq!(placements.get(keys[0]), None);
+        for (shard, key) in keys.iter().enumerate() {
+            placements.set(*key, Some(7));
+            placements.set(*key, Some(shard));
         }
-        for (shard, hash) in hashes.iter().enumerate() {
-            assert_eq!(placements.get(*hash), Some(shard));
-            placements.set(*hash, None);
-            placements.set(*hash, None);
-            assert_eq!(placements.get(*hash), None);
+        for (shard, key) in keys.iter().enumerate() {
+            assert_eq!(placements.get(*key), Some(shard));
+            placements.set(*key, None);
+            placements.set(*key, None);
+            assert_eq!(placements.get(*key), None);
         }
         assert!(placements.is_empty());
     }
 
+    fn key(hash: u64) -> HashedKey {
+        HashedKey { hash, db: 3 }
+    }
+
     #[test]
-    fn all_hashes_come_by_turns() {
+    fn all_keys_come_by_turns() {
         let placements = Placements::new();
         assert!(placements.next(4).is_empty());
-        (0..10).for_each(|hash| placements.set(hash, Some(1)));
-        let turns: Vec<Vec<u64>> = (0..4).map(|_| placements.next(4)).collect();
-        let expected = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 0, 1, 2], [3, 4, 5, 6]];
-        assert_eq!(turns, expected);
-        placements.set(7, None);
-        assert_eq!(placements.next(4), [8, 9, 0, 1]);
+        (0..10).for_each(|hash| placements.set(key(hash), Some(1)));
+        let turns: Vec<Vec<HashedKey>> = (0..4).map(|_| placements.next(4)).collect();
+        let expected = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1], [2, 3, 4, 5]];
+        assert_eq!(turns, expected.map(|hashes| hashes.map(key)));
+        placements.set(key(6), None);
+        assert_eq!(placements.next(4), [7, 8, 9, 0].map(key));
         assert_eq!(placements.next(20).len(), 9, "none comes twice");
     }
 
@@ -175,9 +199,9 @@ mod tests {
     fn the_memory_bounds_their_number() {
         let placements = Placements::new();
         let memory = 1 << 20;
-        (0..127).for_each(|hash| placements.set(hash, Some(1)));
+        (0..127).for_each(|hash| placements.set(key(hash), Some(1)));
         assert!(placements.has_room(memory));
-        placements.set(127, Some(1));
+        placements.set(key(127), Some(1));
         assert!(!placements.has_room(memory));
         assert!(placements.has_room(2 * memory));
     }

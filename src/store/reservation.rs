@@ -245,8 +245,8 @@ mod tests {
         assert!(reservation.arrived(1));
         assert!(reservation.is_whole() && reservation.space().is_empty());
         assert!(reservation.line_end().is_empty());
-        let mut tree = store.lock(b"k");
-        let node = tree.put_received(0, b"k", ENTRY, reservation).unwrap();
+        let mut tree = store.lock(0, b"k");
+        let node = tree.put_received(b"k", ENTRY, reservation).unwrap();
         assert_eq!(tree.item(node).value(), Some(&value[..LARGE]));
     }
 
@@ -286,17 +286,17 @@ mod tests {
                 value: Some(&[&value]),
                 ..ENTRY
             };
-            store.lock(&key).put(0, &[&key], entry).unwrap();
+            store.lock(0, &key).put(&[&key], entry).unwrap();
         }
         let value = vec![b'x'; 1_000_000];
         let mut reservation = store.reserve(1, value.len()).unwrap();
         assert!(fill(&mut reservation, &value, 100_000));
         assert!(store.used() <= store.limit());
         let node = store
-            .lock(b"k")
-            .put_received(0, b"k", ENTRY, reservation)
+            .lock(0, b"k")
+            .put_received(b"k", ENTRY, reservation)
             .unwrap();
-        let tree = store.lock(b"k");
+        let tree = store.lock(0, b"k");
         assert_eq!(tree.item(node).value(), Some(&value[..]));
         drop(tree);
         assert!(store.used() <= store.limit());
@@ -321,25 +321,25 @@ mod tests {
             let value: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             let entry = Entry { value: None, flags, expires_ms };
             for key in [&b"put"[..], b"received"] {
-                let mut tree = store.lock(key);
+                let mut tree = store.lock(0, key);
                 if let Some(length) = before {
                     let old = vec![b'o'; length];
                     let entry = Entry { value: Some(&[&old]), flags: 1, expires_ms: Some(9_000) };
-                    tree.put(0, &[key], entry).unwrap();
+                    tree.put(&[key], entry).unwrap();
                     if child {
-                        tree.put(0, &[key, b"child"], Entry { value: Some(&[b"c"]), ..ENTRY }).unwrap();
+                        tree.put(&[key, b"child"], Entry { value: Some(&[b"c"]), ..ENTRY }).unwrap();
                     }
                 }
             }
-            store.lock(b"put").put(0, &[b"put"], Entry { value: Some(&[&value]), ..entry }).unwrap();
+            store.lock(0, b"put").put(&[b"put"], Entry { value: Some(&[&value]), ..entry }).unwrap();
             let mut reservation = store.reserve(8, length).unwrap();
             prop_assert!(fill(&mut reservation, &value, piece));
             prop_assert!(reservation.is_whole());
             prop_assert_eq!(reservation.line_end(), b"\r\n");
-            store.lock(b"received").put_received(0, b"received", entry, reservation).unwrap();
+            store.lock(0, b"received").put_received(b"received", entry, reservation).unwrap();
             for key in [&b"put"[..], b"received"] {
-                let mut tree = store.lock(key);
-                let node = tree.peek(0, &[key]).unwrap();
+                let mut tree = store.lock(0, key);
+                let node = tree.peek(&[key]).unwrap();
                 let item = tree.item(node);
                 prop_assert_eq!(item.key(), key);
                 prop_assert_eq!(item.value(), Some(&value[..]));
@@ -348,8 +348,8 @@ mod tests {
             }
             prop_assert_eq!(store.used(), footprints(&store));
             for key in [&b"put"[..], b"received"] {
-                let mut tree = store.lock(key);
-                let node = tree.peek(0, &[key]).unwrap();
+                let mut tree = store.lock(0, key);
+                let node = tree.peek(&[key]).unwrap();
                 tree.remove(node);
             }
             prop_assert_eq!(store.used(), footprints(&store));

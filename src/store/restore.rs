@@ -22,7 +22,6 @@ use super::config::DATABASES;
 use super::entry::Refused;
 use super::flush_schedule::NEVER;
 use super::saved_item::SavedItem;
-use super::shard::hash_top;
 use super::shards::{Store, locked};
 use super::tree::Tree;
 
@@ -182,8 +181,8 @@ impl<'a> Restorer<'a> {
             .is_some_and(|when_ms| when_ms <= self.now_ms)
         {
             // It may have been shown before, when it had another expiry.
-            let mut tree = self.lock(path[0]);
-            if let Some(node) = tree.peek(item.db, path) {
+            let mut tree = self.lock(item.db, path[0]);
+            if let Some(node) = tree.peek(path) {
                 tree.remove(node);
             }
             return Presence::Expired;
@@ -195,16 +194,16 @@ impl<'a> Restorer<'a> {
         }
     }
 
-    /// Locks the shard of a top-level key, at the time at which the restore began.
-    fn lock(&self, key: &[u8]) -> Tree<'_> {
-        let hash = hash_top(&self.store.hasher, key);
-        self.store.lock_hashed(hash, self.now_ms)
+    /// Locks the shard of a top-level key of a database, at the time at which the restore began.
+    fn lock(&self, db: u8, key: &[u8]) -> Tree<'_> {
+        let key = self.store.hashed(db, key);
+        self.store.lock_hashed(key, self.now_ms)
     }
 
     /// Stores an item, and those above it that have waited for it. Returns false if it has to wait itself.
     fn restore(&self, path: &[&[u8]], item: &SavedItem<'_>) -> Result<bool, Refused> {
-        let mut tree = self.lock(path[0]);
-        if item.value.is_none() && tree.peek(item.db, path).is_none() {
+        let mut tree = self.lock(item.db, path[0]);
+        if item.value.is_none() && tree.peek(path).is_none() {
             return Ok(false);
         }
         match tree.restore(path, item) {
@@ -213,7 +212,7 @@ impl<'a> Restorer<'a> {
         }
         for (above, node) in self.path[..self.depth].iter().enumerate() {
             let path = &path[..=above];
-            let is_there = tree.peek(item.db, path).is_some();
+            let is_there = tree.peek(path).is_some();
             if !is_there && !node.has_value {
                 tree.restore(path, &node.item)?;
             }
@@ -246,8 +245,8 @@ impl<'a> Restorer<'a> {
             if path[self.depth].has_children {
                 let keys: Vec<&[u8]> = path.iter().map(|node| &node.key[..]).collect();
                 let item = &path[self.depth].item;
-                let mut tree = self.lock(keys[0]);
-                if let Some(node) = tree.peek(item.db, &keys) {
+                let mut tree = self.lock(item.db, keys[0]);
+                if let Some(node) = tree.peek(&keys) {
                     tree.set_cas(node, item.cas);
                 }
             }

@@ -32,6 +32,7 @@ use super::hash_table::HashTable;
 use super::ongoing_copies::OngoingCopies;
 use super::pages::{PageBuffer, PagePool};
 use super::pending_removals::{DetachedTree, HiddenItems, PER_WRITE};
+use super::placements::HashedKey;
 use super::record::ItemHeader;
 use super::slab::ItemSlab;
 use super::slot::{NONE, VISITED};

@@ -1,9 +1,11 @@
-//! The shard in which keys with a hash live, and its change under the locks of two shards.
+//! The shard in which a key lives, and its change under the locks of two shards.
 //!
 //! Only here does a thread that holds the lock of a shard wait for that of another: for the shard with the higher number.
 
-use std::sync::MutexGuard;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard};
 
+use super::placements::HashedKey;
 use super::shard::{Shard, hash_top};
 use super::shards::{Store, locked};
 
@@ -16,10 +18,19 @@ pub(super) struct ShardPair<'a> {
 }
 
 impl Store {
-    /// The number of the shard in which top-level keys with this hash live now.
-    pub(super) fn shard_of(&self, hash: u64) -> usize {
-        let placed = self.placements.get(hash);
-        placed.unwrap_or_else(|| self.home_of(hash))
+    /// A top-level key of a database, as far as the choice of its shard goes.
+    #[inline]
+    pub(super) fn hashed(&self, db: u8, key: &[u8]) -> HashedKey {
+        HashedKey {
+            hash: hash_top(&self.hasher, key),
+            db: self.inner_db(db),
+        }
+    }
+
+    /// The number of the shard in which a top-level key lives now.
+    pub(super) fn shard_of(&self, key: HashedKey) -> usize {
+        let placed = self.placements.get(key);
+        placed.unwrap_or_else(|| self.home_of(key.hash))
     }
 
     /// The number of the shard that this hash of a top-level key names.
@@ -29,9 +40,9 @@ impl Store {
         (hash >> 40) as usize & (self.shards.len() - 1)
     }
 
-    /// Locks the shards in which keys with these two hashes live.
-    pub(super) fn lock_pair(&self, hashes: [u64; 2]) -> ShardPair<'_> {
-        self.lock_numbered(|| hashes.map(|hash| self.shard_of(hash)))
+    /// Locks the shards in which these two keys live.
+    pub(super) fn lock_pair(&self, keys: [HashedKey; 2]) -> ShardPair<'_> {
+        self.lock_numbered(|| keys.map(|key| self.shard_of(key)))
     }
 
     /// Locks two shards, whose numbers may change until they are locked.
@@ -55,30 +66,50 @@ impl Store {
         }
     }
 
-    /// Has keys with this hash live in the shard `to`, which has this number, from now on. There are none now, but some may
-    /// be watched.
-    pub(super) fn place(&self, hash: u64, from: &mut Shard, to: &mut Shard, number: usize) {
-        let watches = from.watched.take(|key| hash_top(&self.hasher, key) == hash);
-        to.watched.add_all(watches);
-        let is_home = number == self.home_of(hash);
-        self.placements.set(hash, (!is_home).then_some(number));
+    /// Has a key live in the shard `to`, which has this number, from now on. Nothing is stored under it now, but it may be
+    /// watched.
+    pub(super) fn place(&self, key: HashedKey, from: &mut Shard, to: &mut Shard, number: usize) {
+        let is_key = |name: &[u8]| hash_top(&self.hasher, name) == key.hash;
+        to.watched.add_all(from.watched.take(key.db, is_key));
+        let is_home = number == self.home_of(key.hash);
+        self.placements.set(key, (!is_home).then_some(number));
     }
 
-    /// Removes the placement of a hash if no item has a key with it. The caller holds no lock.
-    pub(super) fn send_home(&self, hash: u64) {
-        let home = self.home_of(hash);
-        let mut pair = self.lock_numbered(|| [self.shard_of(hash), home]);
+    /// Removes the placement of a key if nothing is stored under it. The caller holds no lock.
+    pub(super) fn send_home(&self, key: HashedKey) {
+        let home = self.home_of(key.hash);
+        let mut pair = self.lock_numbered(|| [self.shard_of(key), home]);
         if let Some(home_shard) = &mut pair.second
-            && !pair.first.has_tops(hash)
+            && pair.first.top_of(key).is_none()
         {
-            self.place(hash, &mut pair.first, home_shard, home);
+            self.place(key, &mut pair.first, home_shard, home);
         }
     }
 
-    /// Removes all placements of hashes with which no item has a key.
+    /// Ends the watches of keys that have a placement in one of two databases, which are about to be exchanged. Each of these keys
+    /// exists in one of the two, so it changes in both.
+    pub(super) fn end_placed_watches(&self, databases: [u8; 2]) {
+        let is_watched = |shard: &Mutex<Shard>| !locked(shard).watched.is_empty();
+        if !self.shards.iter().any(is_watched) {
+            return;
+        }
+        self.send_all_home();
+        let placed = self.placements.keys().into_iter();
+        let placed = placed.filter(|key| databases.contains(&key.db));
+        let hashes: BTreeSet<u64> = placed.map(|key| key.hash).collect();
+        if hashes.is_empty() {
+            return;
+        }
+        for shard in &self.shards {
+            let is_placed = |name: &[u8]| hashes.contains(&hash_top(&self.hasher, name));
+            locked(shard).watched.end(databases, is_placed);
+        }
+    }
+
+    /// Removes all placements of keys under which nothing is stored.
     pub(super) fn send_all_home(&self) {
-        for hash in self.placements.hashes() {
-            self.send_home(hash);
+        for key in self.placements.keys() {
+            self.send_home(key);
         }
     }
 }

@@ -240,6 +240,7 @@ impl Store {
         if inner_a == inner_b {
             return;
         }
+        self.end_placed_watches([inner_a, inner_b]);
         for shard in &self.shards {
             locked(shard).note_swap(inner_a, inner_b);
         }
@@ -273,8 +274,8 @@ impl Store {
         for (number, shard) in self.shards.iter().enumerate() {
             let shard = locked(shard);
             shard.check();
-            for hash in shard.top_hashes() {
-                assert_eq!(self.shard_of(hash), number, "the shard of a key");
+            for key in shard.top_keys() {
+                assert_eq!(self.shard_of(key), number, "the shard of a key");
             }
         }
     }

@@ -73,7 +73,7 @@ mod tests {
             value: Some(value),
             ..ENTRY
         };
-        tree.put(0, &[b"k"], entry).unwrap()
+        tree.put(&[b"k"], entry).unwrap()
     }
 
     fn store() -> Store {
@@ -86,7 +86,7 @@ mod tests {
         type Change = fn(&mut Tree<'_>, Node, &[u8]);
         let changes: &[(Change, bool)] = &[
             (
-                |tree, _, new| assert!(put(tree, new) == tree.peek(0, &[b"k"]).unwrap()),
+                |tree, _, new| assert!(put(tree, new) == tree.peek(&[b"k"]).unwrap()),
                 true,
             ),
             (
@@ -100,14 +100,14 @@ mod tests {
         ];
         for (change, stays) in changes {
             let store = store();
-            let mut tree = store.lock(b"k");
+            let mut tree = store.lock(0, b"k");
             let node = put(&mut tree, &old);
             let shared = tree.share_value(node).unwrap();
             let again = tree.share_value(node).unwrap();
             assert_eq!(shared.as_ref().as_ptr(), again.as_ref().as_ptr());
             change(&mut tree, node, &new);
             assert!(shared.as_ref() == old && again.as_ref() == old);
-            let now = tree.peek(0, &[b"k"]);
+            let now = tree.peek(&[b"k"]);
             assert_eq!(now.is_some(), *stays);
             let value = now.map(|node| tree.item(node).value().unwrap().to_vec());
             assert!(value.is_none_or(|value| value == old || value == new));
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_small_value_is_not_shared() {
         let store = store();
-        let mut tree = store.lock(b"k");
+        let mut tree = store.lock(0, b"k");
         let node = put(&mut tree, &vec![b'x'; SharedValue::LEAST - 1]);
         assert!(tree.share_value(node).is_none());
         let node = put(&mut tree, &vec![b'x'; SharedValue::LEAST]);

@@ -187,7 +187,7 @@ mod tests {
             flags: 0,
             expires_ms,
         };
-        store.lock(key).put(0, &[key], entry).unwrap();
+        store.lock(0, key).put(&[key], entry).unwrap();
     }
 
     #[test]

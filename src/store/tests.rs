@@ -39,20 +39,20 @@ fn value(parts: &'static [&'static [u8]]) -> Entry<'static> {
 }
 
 fn put(store: &Store, path: &[&[u8]], entry: Entry<'_>) -> Result<u64, Refused> {
-    let mut tree = store.lock(path[0]);
-    let node = tree.put(0, path, entry)?;
+    let mut tree = store.lock(0, path[0]);
+    let node = tree.put(path, entry)?;
     Ok(tree.item(node).cas())
 }
 
 fn get(store: &Store, path: &[&[u8]]) -> Option<Vec<u8>> {
-    let mut tree = store.lock(path[0]);
-    let node = tree.find(0, path)?;
+    let mut tree = store.lock(0, path[0]);
+    let node = tree.find(path)?;
     tree.item(node).value().map(<[u8]>::to_vec)
 }
 
 fn cas(store: &Store, path: &[&[u8]]) -> u64 {
-    let mut tree = store.lock(path[0]);
-    tree.peek(0, path).map_or(0, |node| tree.item(node).cas())
+    let mut tree = store.lock(0, path[0]);
+    tree.peek(path).map_or(0, |node| tree.item(node).cas())
 }
 
 /// How many keys and how many paths of a database scans show, and how many of its items a walk shows.
@@ -117,8 +117,8 @@ fn replacing_a_node_drops_its_subtree_and_a_new_value_does_not() {
     put(&store, &[b"a"], value(&[b"1"])).unwrap();
     put(&store, &[b"a", b"b"], value(&[b"2"])).unwrap();
     {
-        let mut tree = store.lock(b"a");
-        let node = tree.peek(0, &[b"a"]).unwrap();
+        let mut tree = store.lock(0, b"a");
+        let node = tree.peek(&[b"a"]).unwrap();
         tree.set_value(node, &[b"x", b"yz"]).unwrap();
         tree.extend_value(node, b"<", b">").unwrap();
     }
@@ -138,8 +138,8 @@ fn a_change_below_gives_all_above_it_new_cas_numbers() {
             0 => drop(put(&store, &[b"a", b"b"], value(&[b"2"]))),
             1 => drop(put(&store, &[b"a", b"b", b"c"], value(&[b"3"]))),
             _ => {
-                let mut tree = store.lock(b"a");
-                let node = tree.peek(0, &[b"a", b"b", b"c"]).unwrap();
+                let mut tree = store.lock(0, b"a");
+                let node = tree.peek(&[b"a", b"b", b"c"]).unwrap();
                 tree.remove(node);
             }
         }
@@ -156,8 +156,8 @@ fn a_node_without_value_goes_with_its_last_child() {
     put(&store, &[b"h"], Entry::default()).unwrap();
     put(&store, &[b"h", b"f"], value(&[b"1"])).unwrap();
     {
-        let mut tree = store.lock(b"h");
-        let node = tree.peek(0, &[b"h"]).unwrap();
+        let mut tree = store.lock(0, b"h");
+        let node = tree.peek(&[b"h"]).unwrap();
         assert_eq!((tree.child_count(node), tree.item(node).value()), (1, None));
         let child = tree.child(node, b"f").unwrap();
         tree.remove(child);
@@ -200,8 +200,8 @@ fn a_tree_a_thousand_deep_is_copied_and_removed() {
     store.flush(0);
     store.free_detached(|| true);
     assert_eq!(store.stats().items, 1000);
-    let mut tree = store.lock(b"0");
-    let bottom = tree.find(3, &path).unwrap();
+    let mut tree = store.lock(3, b"0");
+    let bottom = tree.find(&path).unwrap();
     assert_eq!(tree.item(bottom).value(), Some(&b"v"[..]));
     drop(tree);
     store.flush_all();
@@ -261,7 +261,7 @@ fn threads_that_write_read_and_flush_leave_the_account_whole() {
                             },
                         )),
                         2 => drop(put(store, &[&name, b"child"], value(&[b"v"]))),
-                        3 => drop(store.lock(&name).find(0, &[&name, b"child"])),
+                        3 => drop(store.lock(0, &name).find(&[&name, b"child"])),
                         _ => drop(store.clock().advance(Duration::from_millis(1))),
                     }
                     if round % 1000 == 999 {

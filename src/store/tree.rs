@@ -1,7 +1,7 @@
 //! The guard of one shard: every read and write of an item goes through here.
 //!
-//! [`Store::lock`] hashes the top-level key once, locks the shard that the hash names, or another one if keys with that hash
-//! are [placed](super::placements) there, and reads the clock. A path is
+//! [`Store::lock`] hashes the top-level key once, locks the shard that the hash names, or another one if the key
+//! is [placed](super::placements) there, and reads the clock. A path in the key's database is
 //! then walked from the top; an expired node on the way is removed with its subtree and the path
 //! ends there. A finished write adds its memory to the store's total. If that exceeds the limit, the
 //! shard evicts its own items at once; if it has too few, other shards evict when the guard is
@@ -15,8 +15,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
 
 use super::entry::{self, Entry, Item, Node, Refused};
+use super::placements::HashedKey;
 use super::reservation::Reservation;
-use super::shard::{self, ItemPlace, Shard};
+use super::shard::{ItemPlace, Shard};
 use super::shards::{Store, locked};
 use super::shared_value::SharedValue;
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
@@ -56,10 +57,10 @@ pub struct Tree<'a> {
 #[derive(Debug)]
 struct TrimOnDrop<'a> {
     store: &'a Store,
-    /// The hash of the key that the lock was taken for.
-    hash: u64,
+    /// The key that the lock was taken for.
+    key: HashedKey,
     due: bool,
-    /// Whether the hash has a placement and nothing lives under it.
+    /// Whether the key has a placement and nothing is stored under it.
     vacated: bool,
 }
 
@@ -69,7 +70,7 @@ impl Drop for TrimOnDrop<'_> {
             self.store.trim();
         }
         if self.vacated {
-            self.store.send_home(self.hash);
+            self.store.send_home(self.key);
         }
     }
 }
@@ -78,44 +79,44 @@ impl Drop for Tree<'_> {
     fn drop(&mut self) {
         self.settle();
         if self.is_placed {
-            self.trim.vacated = !self.shard.has_tops(self.trim.hash);
+            self.trim.vacated = self.shard.top_of(self.trim.key).is_none();
         }
     }
 }
 
 impl Store {
-    /// Locks the shard of a top-level key.
+    /// Locks the shard of a top-level key of a database.
     ///
     /// A thread holds one such lock at a time, or it may wait for itself.
-    pub fn lock(&self, key: &[u8]) -> Tree<'_> {
+    pub fn lock(&self, db: u8, key: &[u8]) -> Tree<'_> {
         let now_ms = self.now();
-        self.lock_hashed(shard::hash_top(&self.hasher, key), now_ms)
+        self.lock_hashed(self.hashed(db, key), now_ms)
     }
 
-    /// Locks the shard of a top-level key with this hash.
+    /// Locks the shard of a top-level key.
     #[inline]
-    pub(super) fn lock_hashed(&self, hash: u64, now_ms: u64) -> Tree<'_> {
-        let shard = locked(&self.shards[self.home_of(hash)]);
-        if self.placements.may_have(hash) {
-            return self.lock_placed(shard, hash, now_ms);
+    pub(super) fn lock_hashed(&self, key: HashedKey, now_ms: u64) -> Tree<'_> {
+        let shard = locked(&self.shards[self.home_of(key.hash)]);
+        if self.placements.may_have(key.hash) {
+            return self.lock_placed(shard, key, now_ms);
         }
-        Tree::new(self, shard, hash, now_ms)
+        Tree::new(self, shard, key, now_ms)
     }
 
-    /// Locks the shard in which keys with this hash live, which may change until it is locked. `shard` is their home.
+    /// Locks the shard in which a key lives, which may change until it is locked. `shard` is its home.
     #[cold]
     fn lock_placed<'a>(
         &'a self,
         mut shard: MutexGuard<'a, Shard>,
-        hash: u64,
+        key: HashedKey,
         now_ms: u64,
     ) -> Tree<'a> {
-        let home = self.home_of(hash);
+        let home = self.home_of(key.hash);
         let mut number = home;
         loop {
-            let placed = self.shard_of(hash);
+            let placed = self.shard_of(key);
             if placed == number {
-                let mut tree = Tree::new(self, shard, hash, now_ms);
+                let mut tree = Tree::new(self, shard, key, now_ms);
                 tree.is_placed = number != home;
                 return tree;
             }
@@ -127,13 +128,18 @@ impl Store {
 }
 
 impl<'a> Tree<'a> {
-    fn new(store: &'a Store, shard: MutexGuard<'a, Shard>, hash: u64, now_ms: u64) -> Tree<'a> {
+    fn new(
+        store: &'a Store,
+        shard: MutexGuard<'a, Shard>,
+        key: HashedKey,
+        now_ms: u64,
+    ) -> Tree<'a> {
         let access = store.access(now_ms);
         Tree {
             shard,
             trim: TrimOnDrop {
                 store,
-                hash,
+                key,
                 due: false,
                 vacated: false,
             },
@@ -155,30 +161,29 @@ impl<'a> Tree<'a> {
 
     /// Looks a path up for a reader: counts a hit or a miss, marks the nodes of the path as used, and the last one as read.
     ///
-    /// `path[0]` is the key that the lock was taken for, here and everywhere below.
-    pub fn find(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
-        let node = self.walk(db, path, true, true);
+    /// `path[0]` is the key that the lock was taken for, in its database, here and everywhere below.
+    pub fn find(&mut self, path: &[&[u8]]) -> Option<Node> {
+        let node = self.walk(path, true, true);
         self.shard.counters.count_read(node.is_some());
         node
     }
 
     /// Looks a path up without a count or a mark; expired nodes are removed.
-    pub fn peek(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
-        self.walk(db, path, false, false)
+    pub fn peek(&mut self, path: &[&[u8]]) -> Option<Node> {
+        self.walk(path, false, false)
     }
 
     /// `counted` is a reader's look-up.
-    fn walk(&mut self, db: u8, path: &[&[u8]], visit: bool, counted: bool) -> Option<Node> {
-        let db = self.trim.store.inner_db(db);
+    fn walk(&mut self, path: &[&[u8]], visit: bool, counted: bool) -> Option<Node> {
         let (top, below) = path.split_first()?;
-        let mut index = self.shard.lookup(NONE, db, top, self.trim.hash)?;
+        let mut index = self.shard.lookup_place(self.top_place(top))?;
         let mut alive = self.pass(index, visit, below.is_empty());
         for (at, key) in below.iter().enumerate() {
             if !alive {
                 break;
             }
             let hash = self.shard.hash_child(index, key);
-            index = self.shard.lookup(index, db, key, hash)?;
+            index = self.shard.lookup(index, 0, key, hash)?;
             alive = self.pass(index, visit, at + 1 == below.len());
         }
         if !alive {
@@ -189,15 +194,14 @@ impl<'a> Tree<'a> {
     }
 
     /// Removes a top-level key, or its children, if they have expired.
-    pub(super) fn remove_expired(&mut self, db: u8, key: &[u8]) {
-        if let Some(node) = self.peek(db, &[key]) {
+    pub(super) fn remove_expired(&mut self, key: &[u8]) {
+        if let Some(node) = self.peek(&[key]) {
             self.shard.remove_expired_children(node.0, self.now_ms);
         }
     }
 
-    pub(super) fn add_watch(&mut self, db: u8, key: &[u8], changed: &Arc<AtomicBool>) {
-        let db = self.trim.store.inner_db(db);
-        self.shard.watched.add(db, key, changed);
+    pub(super) fn add_watch(&mut self, key: &[u8], changed: &Arc<AtomicBool>) {
+        self.shard.watched.add(self.trim.key.db, key, changed);
     }
 
     pub(super) fn remove_watch(&mut self, key: &[u8], changed: &Arc<AtomicBool>) {

@@ -36,9 +36,9 @@ impl Watcher {
 impl Store {
     /// Begins to watch a top-level key with all below it. A key that has expired counts as absent.
     pub(crate) fn watch(&self, watcher: &mut Watcher, db: u8, key: &[u8]) {
-        let mut tree = self.lock(key);
-        tree.remove_expired(db, key);
-        tree.add_watch(db, key, &watcher.changed);
+        let mut tree = self.lock(db, key);
+        tree.remove_expired(key);
+        tree.add_watch(key, &watcher.changed);
         watcher.keys.push((db, key.into()));
     }
 
@@ -48,15 +48,15 @@ impl Store {
         let mut keys = watcher.keys.iter();
         changed()
             || keys.any(|(db, key)| {
-                self.lock(key).remove_expired(*db, key);
+                self.lock(*db, key).remove_expired(key);
                 changed()
             })
     }
 
     /// Ends all watches of a client.
     pub(crate) fn unwatch(&self, watcher: &mut Watcher) {
-        for (_, key) in watcher.keys.drain(..) {
-            self.lock(&key).remove_watch(&key, &watcher.changed);
+        for (db, key) in watcher.keys.drain(..) {
+            self.lock(db, &key).remove_watch(&key, &watcher.changed);
         }
         watcher.changed = Arc::default();
     }

@@ -11,6 +11,9 @@ use std::sync::{Arc, Weak};
 use ahash::RandomState;
 use hashbrown::HashMap;
 
+/// Watches that were taken out of a shard, by key.
+pub(super) type TakenWatches = Vec<(Vec<u8>, Vec<KeyWatch>)>;
+
 /// The watches of one shard.
 #[derive(Debug, Default)]
 pub(super) struct WatchedKeys {
@@ -71,10 +74,11 @@ impl WatchedKeys {
         self.keys.is_empty()
     }
 
-    /// The keys that are watched.
+    /// The keys that are watched, with their databases.
     #[cfg(any(test, feature = "internals"))]
-    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.keys.keys().map(|key| &key[..])
+    pub(super) fn keys(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        let keys = self.keys.iter();
+        keys.flat_map(|(key, watches)| watches.iter().map(|watch| (watch.db, &key[..])))
     }
 
     /// Adds a watch of a key and all below it.
@@ -112,18 +116,22 @@ impl WatchedKeys {
         self.keys.entry_ref(key).or_default().push(watch);
     }
 
-    /// Takes out the watches of some keys, all of each.
-    pub(super) fn take(
-        &mut self,
-        is_taken: impl Fn(&[u8]) -> bool,
-    ) -> Vec<(Vec<u8>, Vec<KeyWatch>)> {
-        let taken = self.keys.extract_if(|key, _| is_taken(key)).collect();
+    /// Takes out the watches of some keys in a database.
+    pub(super) fn take(&mut self, db: u8, is_taken: impl Fn(&[u8]) -> bool) -> TakenWatches {
+        let mut taken = TakenWatches::new();
+        self.keys.retain(|key, watches| {
+            if is_taken(key) {
+                let of_db = watches.extract_if(.., |watch| watch.db == db);
+                taken.push((key.clone(), of_db.collect()));
+            }
+            !watches.is_empty()
+        });
         self.reset_if_empty();
         taken
     }
 
     /// Adds watches that were taken out of another shard.
-    pub(super) fn add_all(&mut self, taken: Vec<(Vec<u8>, Vec<KeyWatch>)>) {
+    pub(super) fn add_all(&mut self, taken: TakenWatches) {
         for (key, watches) in taken {
             watches
                 .into_iter()
@@ -192,6 +200,17 @@ impl WatchedKeys {
                 watch.set_changed();
             }
             !gone
+        });
+    }
+
+    /// Notes that some keys change in two databases.
+    pub(super) fn end(&mut self, databases: [u8; 2], changes: impl Fn(&[u8]) -> bool) {
+        self.retain(|key, watch| {
+            let ends = databases.contains(&watch.db) && changes(key);
+            if ends {
+                watch.set_changed();
+            }
+            !ends
         });
     }
 

@@ -68,8 +68,8 @@ impl TurnContext<'_> {
             if let Some(LargeListing::Reading(listing)) = begun.map(|begun| *begun) {
                 return self.go_on(listing, path, names);
             }
-            let mut tree = self.shared.store.lock(names[0]);
-            let node = tree.find(DATABASE, names);
+            let mut tree = self.shared.store.lock(DATABASE, names[0]);
+            let node = tree.find(names);
             self.list((tree, node), path, names, PastReads::default())
         })
     }
@@ -122,14 +122,14 @@ impl TurnContext<'_> {
     /// Reads the next piece of a list.
     fn go_on(&mut self, mut listing: LargeRead, path: Words<'_>, names: &[&[u8]]) -> ReadProgress {
         let began = Instant::now();
-        let mut tree = self.shared.store.lock(names[0]);
-        let state = tree.read_children(&mut listing.children, DATABASE, names, |json, child| {
+        let mut tree = self.shared.store.lock(DATABASE, names[0]);
+        let state = tree.read_children(&mut listing.children, names, |json, child| {
             json.push(b',');
             string(json, child.key());
         });
         if state == ReadState::Gone {
             self.count_earlier(listing.past.time);
-            let node = tree.peek(DATABASE, names);
+            let node = tree.peek(names);
             return self.list((tree, node), path, names, listing.past);
         }
         drop(tree);

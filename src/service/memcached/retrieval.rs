@@ -4,7 +4,7 @@ use crate::protocol::memcached::text::{PathRead, ReadPath, Words, reply};
 use crate::store::{BATCH, Tree};
 
 use super::context::{TurnContext, with_path};
-use super::operations::FoundItem;
+use super::operations::{DATABASE, FoundItem};
 use super::output::Output;
 use super::step::ReadProgress;
 
@@ -19,7 +19,7 @@ impl TurnContext<'_> {
     ) -> ReadProgress {
         let store = &self.operations.shared.store;
         if let Some(key) = keys.single() {
-            let progress = self.retrieve_one(store.lock(key), key, exptime, cas);
+            let progress = self.retrieve_one(store.lock(DATABASE, key), key, exptime, cas);
             if progress == ReadProgress::Done {
                 *keys = Words::default();
             }
@@ -31,7 +31,7 @@ impl TurnContext<'_> {
             *place = key;
             count += 1;
         }
-        let ahead = store.look_ahead(&batch[..count]);
+        let ahead = store.look_ahead(DATABASE, &batch[..count]);
         for (number, key) in batch[..count].iter().enumerate() {
             let progress = self.retrieve_one(ahead.lock(number), key, exptime, cas);
             if progress != ReadProgress::Done {

@@ -185,8 +185,8 @@ fn a_deep_path_is_walked_without_recursion() {
 #[test]
 fn a_redis_hash_holds_no_data_but_has_children() {
     let (store, mut session) = with_store(true);
-    let mut tree = store.lock(b"user");
-    let hash = tree.put(0, &[b"user"], Entry::default()).expect("stored");
+    let mut tree = store.lock(0, b"user");
+    let hash = tree.put(&[b"user"], Entry::default()).expect("stored");
     let name = Entry {
         value: Some(&[b"Ada"]),
         ..Entry::default()
@@ -234,7 +234,7 @@ fn a_list_of_all_keys_is_written_in_pieces_that_fit_the_output() {
             value: Some(&[b"x"]),
             ..Entry::default()
         };
-        store.lock(name).put(0, &[name], entry).expect("stored");
+        store.lock(0, name).put(&[name], entry).expect("stored");
     }
     for list in [
         "lru_crawler metadump all",

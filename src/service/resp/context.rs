@@ -38,6 +38,14 @@ pub(crate) struct Context<'a> {
     pub name: &'static str,
 }
 
+impl<'a> Context<'a> {
+    /// Locks the shard of a key in the selected database.
+    #[inline]
+    pub(crate) fn lock(&self, key: &[u8]) -> Tree<'a> {
+        self.store.lock(self.client.db(), key)
+    }
+}
+
 impl Context<'_> {
     /// The selected database.
     #[inline]

@@ -85,9 +85,9 @@ fn decrby(ctx: &mut Context<'_>) {
 }
 
 fn add(ctx: &mut Context<'_>, step: i64) {
-    let (db, key) = (ctx.client.db(), ctx.args.get(1));
-    let mut tree = ctx.store.lock(key);
-    let node = tree.peek(db, &[key]);
+    let key = ctx.args.get(1);
+    let mut tree = ctx.lock(key);
+    let node = tree.peek(&[key]);
     let old = match node.map(|node| tree.item(node).value()) {
         None => 0,
         Some(None) => return ctx.reply.error(errors::WRONGTYPE),
@@ -100,16 +100,16 @@ fn add(ctx: &mut Context<'_>, step: i64) {
         return ctx.reply.error(errors::OVERFLOW);
     };
     let mut text = itoa::Buffer::new();
-    match write(&mut tree, db, key, node, text.format(new).as_bytes()) {
+    match write(&mut tree, key, node, text.format(new).as_bytes()) {
         Ok(()) => ctx.reply.integer(new),
         Err(why) => reply_refused(&mut ctx.reply, why),
     }
 }
 
 fn incrbyfloat(ctx: &mut Context<'_>) {
-    let (db, key) = (ctx.client.db(), ctx.args.get(1));
-    let mut tree = ctx.store.lock(key);
-    let node = tree.peek(db, &[key]);
+    let key = ctx.args.get(1);
+    let mut tree = ctx.lock(key);
+    let node = tree.peek(&[key]);
     let old = match node.map(|node| tree.item(node).value()) {
         None => Some(X87DoubleExtended::ZERO),
         Some(None) => return ctx.reply.error(errors::WRONGTYPE),
@@ -122,7 +122,7 @@ fn incrbyfloat(ctx: &mut Context<'_>) {
         return ctx.reply.error(errors::NOT_FINITE);
     };
     let text = extended::print(new);
-    match write(&mut tree, db, key, node, text.as_bytes()) {
+    match write(&mut tree, key, node, text.as_bytes()) {
         Ok(()) => ctx.reply.bulk(text.as_bytes()),
         Err(why) => reply_refused(&mut ctx.reply, why),
     }
@@ -130,13 +130,7 @@ fn incrbyfloat(ctx: &mut Context<'_>) {
 
 /// Stores the new value in the node that held the old one, or in a new node.
 #[inline]
-fn write(
-    tree: &mut Tree<'_>,
-    db: u8,
-    key: &[u8],
-    node: Option<Node>,
-    text: &[u8],
-) -> Result<(), Refused> {
+fn write(tree: &mut Tree<'_>, key: &[u8], node: Option<Node>, text: &[u8]) -> Result<(), Refused> {
     let value: &[&[u8]] = &[text];
     match node {
         Some(node) => tree.set_value(node, value),
@@ -145,7 +139,7 @@ fn write(
                 value: Some(value),
                 ..Entry::default()
             };
-            tree.put(db, &[key], entry).map(|_| ())
+            tree.put(&[key], entry).map(|_| ())
         }
     }
 }

@@ -128,7 +128,7 @@ fn expire(ctx: &mut Context<'_>, unit: i64, from_now: bool) {
     };
     let Some(number) = ctx.integer(2) else { return };
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
+    let mut tree = ctx.lock(key);
     let now_ms = tree.now_ms();
     let start = if from_now { now_ms } else { 0 };
     let Some(time) = number
@@ -137,7 +137,7 @@ fn expire(ctx: &mut Context<'_>, unit: i64, from_now: bool) {
     else {
         return invalid_expiry(ctx);
     };
-    let Some(node) = tree.peek(ctx.client.db(), &[key]) else {
+    let Some(node) = tree.peek(&[key]) else {
         return ctx.reply.integer(0);
     };
     if !condition.holds(tree.item(node).expires_ms(), time) {
@@ -155,8 +155,8 @@ fn expire(ctx: &mut Context<'_>, unit: i64, from_now: bool) {
 
 fn remaining_time(ctx: &mut Context<'_>, unit: u64, from_now: bool) {
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    let Some(node) = tree.find_unmarked(ctx.client.db(), &[key]) else {
+    let mut tree = ctx.lock(key);
+    let Some(node) = tree.find_unmarked(&[key]) else {
         return ctx.reply.integer(-2);
     };
     let Some(time) = tree.item(node).expires_ms() else {
@@ -170,8 +170,8 @@ fn remaining_time(ctx: &mut Context<'_>, unit: u64, from_now: bool) {
 
 fn persist(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    let node = tree.peek(ctx.client.db(), &[key]);
+    let mut tree = ctx.lock(key);
+    let node = tree.peek(&[key]);
     let Some(node) = node.filter(|node| tree.item(*node).expires_ms().is_some()) else {
         return ctx.reply.integer(0);
     };

@@ -92,11 +92,11 @@ impl Context<'_> {
     fn go_on(&mut self, mut large: LargeRead, form: FieldsReply) {
         let began = Instant::now();
         let (key, resp3) = (self.args.get(1), self.reply.resp3());
-        let mut tree = self.store.lock(key);
+        let mut tree = self.lock(key);
         let field = |bytes: &mut Vec<u8>, item: &Item<'_>| {
             (form.field)(&mut Reply::new(bytes, resp3, usize::MAX), item);
         };
-        let state = tree.read_children(&mut large.children, self.client.db(), &[key], field);
+        let state = tree.read_children(&mut large.children, &[key], field);
         drop(tree);
         if !self.reply.may_keep(large.children.bytes()) {
             return;

@@ -95,8 +95,8 @@ fn write(
     match field {
         Some(field) => tree.set_value(field, &[text]),
         None => {
-            let db_and_key = (ctx.client.db(), ctx.args.get(1));
-            hashes::store(tree, db_and_key, hash, ctx.args.get(2), text).map(|_| ())
+            let key = ctx.args.get(1);
+            hashes::store(tree, key, hash, ctx.args.get(2), text).map(|_| ())
         }
     }
 }

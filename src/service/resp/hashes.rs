@@ -111,16 +111,16 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 /// is answered already.
 pub(super) fn find_hash<'a>(ctx: &mut Context<'a>) -> Result<(Tree<'a>, Option<Node>), ()> {
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    let node = tree.find(ctx.client.db(), &[key]);
+    let mut tree = ctx.lock(key);
+    let node = tree.find(&[key]);
     checked(ctx, tree, node)
 }
 
 /// The same for a writer, which counts neither as hit nor as miss.
 pub(super) fn peek_hash<'a>(ctx: &mut Context<'a>) -> Result<(Tree<'a>, Option<Node>), ()> {
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    let node = tree.peek(ctx.client.db(), &[key]);
+    let mut tree = ctx.lock(key);
+    let node = tree.peek(&[key]);
     checked(ctx, tree, node)
 }
 
@@ -141,7 +141,7 @@ fn checked<'a>(
 #[inline]
 pub(super) fn store(
     tree: &mut Tree<'_>,
-    (db, key): (u8, &[u8]),
+    key: &[u8],
     hash: Option<Node>,
     field: &[u8],
     value: &[u8],
@@ -152,7 +152,7 @@ pub(super) fn store(
         ..Entry::default()
     };
     let Some(hash) = hash else {
-        let hash = tree.put(db, &[key], Entry::default())?;
+        let hash = tree.put(&[key], Entry::default())?;
         return match tree.put_child(hash, field, entry) {
             Ok(_) => Ok((hash, true)),
             Err(why) => {
@@ -183,7 +183,7 @@ fn store_all(ctx: &mut Context<'_>) -> Option<i64> {
     }
     let (mut tree, mut hash) = peek_hash(ctx).ok()?;
     let most = ctx.store.max_item_size();
-    let db_and_key = (ctx.client.db(), ctx.args.get(1));
+    let key = ctx.args.get(1);
     let pairs = || {
         let fields = ctx.args.from(2);
         fields
@@ -198,7 +198,7 @@ fn store_all(ctx: &mut Context<'_>) -> Option<i64> {
     }
     let mut count = 0;
     for (field, value) in pairs() {
-        match store(&mut tree, db_and_key, hash, field, value) {
+        match store(&mut tree, key, hash, field, value) {
             Ok((node, new)) => {
                 hash = Some(node);
                 count += i64::from(new);
@@ -232,8 +232,8 @@ fn hsetnx(ctx: &mut Context<'_>) {
     if hash.is_some_and(|hash| tree.child(hash, field).is_some()) {
         return ctx.reply.integer(0);
     }
-    let db_and_key = (ctx.client.db(), ctx.args.get(1));
-    match store(&mut tree, db_and_key, hash, field, ctx.args.get(3)) {
+    let key = ctx.args.get(1);
+    match store(&mut tree, key, hash, field, ctx.args.get(3)) {
         Ok(_) => ctx.reply.integer(1),
         Err(why) => reply_refused(&mut ctx.reply, why),
     }
@@ -318,17 +318,17 @@ fn hdel(ctx: &mut Context<'_>) {
     let Ok((mut tree, mut hash)) = peek_hash(ctx) else {
         return;
     };
-    let (db, key) = (ctx.client.db(), ctx.args.get(1));
+    let key = ctx.args.get(1);
     let mut count = 0;
     for field in ctx.args.from(2).iter() {
         let Some(node) = hash.and_then(|hash| tree.child(hash, field)) else {
-            tree.note_removal(db, &[key, field]);
+            tree.note_removal(&[key, field]);
             continue;
         };
         tree.remove(node);
         count += 1;
         // A hash without a value is removed with its last field.
-        hash = tree.peek(db, &[key]);
+        hash = tree.peek(&[key]);
     }
     ctx.reply.integer(count);
 }

@@ -122,45 +122,41 @@ fn del(ctx: &mut Context<'_>) {
 
 /// Removes a key of the selected database; whether it existed.
 pub(super) fn remove(ctx: &Context<'_>, key: &[u8]) -> bool {
-    let db = ctx.db();
-    let mut tree = ctx.store.lock(key);
-    let node = tree.peek(db, &[key]);
+    let mut tree = ctx.lock(key);
+    let node = tree.peek(&[key]);
     match node {
         Some(node) => tree.remove(node),
-        None => tree.note_removal(db, &[key]),
+        None => tree.note_removal(&[key]),
     }
     node.is_some()
 }
 
 fn exists(ctx: &mut Context<'_>) {
-    let db = ctx.client.db();
     let keys = ctx.args.from(1);
     let count = keys
         .iter()
-        .filter(|key| ctx.store.lock(key).find_unmarked(db, &[key]).is_some())
+        .filter(|key| ctx.lock(key).find_unmarked(&[key]).is_some())
         .count();
     ctx.reply.integer(count as i64);
 }
 
 fn touch(ctx: &mut Context<'_>) {
-    let db = ctx.client.db();
     let keys = ctx.args.from(1);
     let count = keys
         .iter()
-        .filter(|key| ctx.store.lock(key).find(db, &[key]).is_some())
+        .filter(|key| ctx.lock(key).find(&[key]).is_some())
         .count();
     ctx.reply.integer(count as i64);
 }
 
 fn key_type(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    ctx.reply
-        .simple(match tree.find_unmarked(ctx.client.db(), &[key]) {
-            None => "none",
-            Some(node) if is_hash(&mut tree, node) => "hash",
-            Some(_) => "string",
-        });
+    let mut tree = ctx.lock(key);
+    ctx.reply.simple(match tree.find_unmarked(&[key]) {
+        None => "none",
+        Some(node) if is_hash(&mut tree, node) => "hash",
+        Some(_) => "string",
+    });
 }
 
 fn randomkey(ctx: &mut Context<'_>) {
@@ -173,8 +169,8 @@ fn randomkey(ctx: &mut Context<'_>) {
 /// Runs `answer` on the key of an OBJECT subcommand; a missing one is answered with null.
 fn object(ctx: &mut Context<'_>, answer: impl FnOnce(&mut Context<'_>, &mut Tree<'_>, Node)) {
     let key = ctx.args.get(2);
-    let mut tree = ctx.store.lock(key);
-    match tree.find_unmarked(ctx.client.db(), &[key]) {
+    let mut tree = ctx.lock(key);
+    match tree.find_unmarked(&[key]) {
         Some(node) => answer(ctx, &mut tree, node),
         None => ctx.reply.null(),
     }

@@ -26,8 +26,8 @@ const LARGEST_TABLE: usize = 64 << 20;
 /// Reads the string under a key; a missing one is empty. `None` for a hash.
 fn read(ctx: &Context<'_>, index: usize) -> Option<Vec<u8>> {
     let key = ctx.args.get(index);
-    let mut tree = ctx.store.lock(key);
-    match tree.find(ctx.client.db(), &[key]) {
+    let mut tree = ctx.lock(key);
+    match tree.find(&[key]) {
         Some(node) => tree.item(node).value().map(<[u8]>::to_vec),
         None => Some(Vec::new()),
     }

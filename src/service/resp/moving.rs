@@ -58,7 +58,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 ];
 
 fn key_exists(store: &Store, db: u8, key: &[u8]) -> bool {
-    store.lock(key).peek(db, &[key]).is_some()
+    store.lock(db, key).peek(&[key]).is_some()
 }
 
 fn rename(ctx: &mut Context<'_>) {

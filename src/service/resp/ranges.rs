@@ -50,16 +50,16 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 ];
 
 fn append(ctx: &mut Context<'_>) {
-    let (db, key, more) = (ctx.client.db(), ctx.args.get(1), ctx.args.get(2));
-    let mut tree = ctx.store.lock(key);
-    let (length, result) = match tree.peek(db, &[key]) {
+    let (key, more) = (ctx.args.get(1), ctx.args.get(2));
+    let mut tree = ctx.lock(key);
+    let (length, result) = match tree.peek(&[key]) {
         None => {
             let value: &[&[u8]] = &[more];
             let entry = Entry {
                 value: Some(value),
                 ..Entry::default()
             };
-            (more.len(), tree.put(db, &[key], entry).map(|_| ()))
+            (more.len(), tree.put(&[key], entry).map(|_| ()))
         }
         Some(node) => {
             let Some(value) = tree.item(node).value() else {
@@ -80,8 +80,8 @@ fn append(ctx: &mut Context<'_>) {
 
 fn strlen(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    let Some(node) = tree.find(ctx.client.db(), &[key]) else {
+    let mut tree = ctx.lock(key);
+    let Some(node) = tree.find(&[key]) else {
         return ctx.reply.integer(0);
     };
     match tree.item(node).value() {
@@ -94,8 +94,8 @@ fn getrange(ctx: &mut Context<'_>) {
     let Some(start) = ctx.integer(2) else { return };
     let Some(end) = ctx.integer(3) else { return };
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    let Some(node) = tree.find(ctx.client.db(), &[key]) else {
+    let mut tree = ctx.lock(key);
+    let Some(node) = tree.find(&[key]) else {
         return ctx.reply.bulk(b"");
     };
     match tree.item(node).value() {
@@ -129,9 +129,9 @@ fn setrange(ctx: &mut Context<'_>) {
     let Ok(offset) = usize::try_from(offset) else {
         return ctx.reply.error("ERR offset is out of range");
     };
-    let (db, key, patch) = (ctx.client.db(), ctx.args.get(1), ctx.args.get(3));
-    let mut tree = ctx.store.lock(key);
-    let node = tree.peek(db, &[key]);
+    let (key, patch) = (ctx.args.get(1), ctx.args.get(3));
+    let mut tree = ctx.lock(key);
+    let node = tree.peek(&[key]);
     let old = match node.map(|node| tree.item(node).value()) {
         Some(None) => return ctx.reply.error(errors::WRONGTYPE),
         Some(Some(value)) => value,
@@ -155,7 +155,7 @@ fn setrange(ctx: &mut Context<'_>) {
                 value: Some(parts),
                 ..Entry::default()
             };
-            tree.put(db, &[key], entry).map(|_| ())
+            tree.put(&[key], entry).map(|_| ())
         }
     };
     match result {

@@ -283,8 +283,8 @@ fn usage(ctx: &mut Context<'_>) {
         }
     }
     let key = args.get(2);
-    let mut tree = ctx.store.lock(key);
-    match tree.peek(ctx.client.db(), &[key]) {
+    let mut tree = ctx.lock(key);
+    match tree.peek(&[key]) {
         Some(node) => ctx.reply.integer(tree.size(node) as i64),
         None => ctx.reply.null(),
     }

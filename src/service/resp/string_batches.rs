@@ -52,13 +52,13 @@ fn mget(ctx: &mut Context<'_>) {
         if count == 0 {
             return;
         }
-        let ahead = ctx.store.look_ahead(&batch[..count]);
+        let ahead = ctx.store.look_ahead(db, &batch[..count]);
         for (number, key) in batch[..count].iter().enumerate() {
             if ctx.reply.overflowed() {
                 return;
             }
             let mut tree = ahead.lock(number);
-            let node = tree.find(db, &[key]);
+            let node = tree.find(&[key]);
             if ctx.must_wait_for(&mut tree, &[key], node) {
                 tree.forget_miss();
             }
@@ -87,9 +87,8 @@ fn msetnx(ctx: &mut Context<'_>) {
             .reply
             .error("ERR wrong number of arguments for 'msetnx' command");
     }
-    let db = ctx.client.db();
     for key in ctx.args.from(1).iter().step_by(2) {
-        if ctx.store.lock(key).peek(db, &[key]).is_some() {
+        if ctx.lock(key).peek(&[key]).is_some() {
             return ctx.reply.integer(0);
         }
     }
@@ -101,7 +100,6 @@ fn msetnx(ctx: &mut Context<'_>) {
 
 /// Stores every pair, or nothing if one of them is larger than the store takes.
 fn store_all(ctx: &mut Context<'_>) -> Result<(), Refused> {
-    let db = ctx.client.db();
     let most = ctx.store.max_item_size();
     let pairs = || {
         let keys = ctx.args.from(1);
@@ -118,7 +116,7 @@ fn store_all(ctx: &mut Context<'_>) -> Result<(), Refused> {
             value: Some(value),
             ..Entry::default()
         };
-        ctx.store.lock(key).put(db, &[key], entry)?;
+        ctx.lock(key).put(&[key], entry)?;
     }
     Ok(())
 }

@@ -88,8 +88,8 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 
 fn get(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    let found = tree.find(ctx.client.db(), &[key]);
+    let mut tree = ctx.lock(key);
+    let found = tree.find(&[key]);
     if ctx.must_wait_for(&mut tree, &[key], found) {
         return tree.forget_miss();
     }
@@ -115,12 +115,12 @@ fn set(ctx: &mut Context<'_>) {
     let Some(expiry) = options.expiry.resolve(ctx, now_ms) else {
         return;
     };
-    let (db, key) = (ctx.client.db(), ctx.args.get(1));
-    let mut tree = ctx.store.lock(key);
+    let key = ctx.args.get(1);
+    let mut tree = ctx.lock(key);
     let node = if options.get {
-        tree.find(db, &[key])
+        tree.find(&[key])
     } else {
-        tree.peek(db, &[key])
+        tree.peek(&[key])
     };
     let mut old = None;
     if let Some(node) = node.filter(|_| options.get) {
@@ -144,7 +144,7 @@ fn set(ctx: &mut Context<'_>) {
             return reply_refused(&mut ctx.reply, why);
         }
         if expires_ms.is_some_and(|time| time <= now_ms)
-            && let Some(node) = tree.peek(db, &[key])
+            && let Some(node) = tree.peek(&[key])
         {
             tree.remove(node);
         }
@@ -159,7 +159,7 @@ fn set(ctx: &mut Context<'_>) {
 /// Stores the argument at `index` under the key, and replaces a stored item.
 #[inline]
 fn store(ctx: &mut Context<'_>, index: usize, expires_ms: Option<u64>) -> Result<(), Refused> {
-    let mut tree = ctx.store.lock(ctx.args.get(1));
+    let mut tree = ctx.lock(ctx.args.get(1));
     put(ctx, &mut tree, index, expires_ms)
 }
 
@@ -171,26 +171,26 @@ fn put(
     index: usize,
     expires_ms: Option<u64>,
 ) -> Result<(), Refused> {
-    let (db, key) = (ctx.client.db(), ctx.args.get(1));
+    let key = ctx.args.get(1);
     let entry = Entry {
         value: None,
         flags: 0,
         expires_ms,
     };
     let stored = match ctx.received.take() {
-        Some(received) => tree.put_received(db, key, entry, received),
+        Some(received) => tree.put_received(key, entry, received),
         None => {
             let value: Option<&[&[u8]]> = Some(&[ctx.args.get(index)]);
-            tree.put(db, &[key], Entry { value, ..entry })
+            tree.put(&[key], Entry { value, ..entry })
         }
     };
     stored.map(|_| ())
 }
 
 fn setnx(ctx: &mut Context<'_>) {
-    let (db, key) = (ctx.client.db(), ctx.args.get(1));
-    let mut tree = ctx.store.lock(key);
-    if tree.peek(db, &[key]).is_some() {
+    let key = ctx.args.get(1);
+    let mut tree = ctx.lock(key);
+    if tree.peek(&[key]).is_some() {
         return ctx.reply.integer(0);
     }
     match put(ctx, &mut tree, 2, None) {
@@ -219,9 +219,9 @@ fn set_for(ctx: &mut Context<'_>, expiry: ExpiryOption) {
 }
 
 fn getset(ctx: &mut Context<'_>) {
-    let (db, key) = (ctx.client.db(), ctx.args.get(1));
-    let mut tree = ctx.store.lock(key);
-    let old = match tree.find(db, &[key]) {
+    let key = ctx.args.get(1);
+    let mut tree = ctx.lock(key);
+    let old = match tree.find(&[key]) {
         None => None,
         Some(node) => match tree.item(node).value() {
             Some(value) => Some(value.to_vec()),
@@ -239,9 +239,9 @@ fn getset(ctx: &mut Context<'_>) {
 
 fn getdel(ctx: &mut Context<'_>) {
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    let Some(node) = tree.find(ctx.client.db(), &[key]) else {
-        tree.note_removal(ctx.client.db(), &[key]);
+    let mut tree = ctx.lock(key);
+    let Some(node) = tree.find(&[key]) else {
+        tree.note_removal(&[key]);
         return ctx.reply.null();
     };
     match tree.item(node).value() {
@@ -257,8 +257,8 @@ fn getex(ctx: &mut Context<'_>) {
     };
     let now_ms = ctx.store.now_ms();
     let key = ctx.args.get(1);
-    let mut tree = ctx.store.lock(key);
-    let Some(node) = tree.find(ctx.client.db(), &[key]) else {
+    let mut tree = ctx.lock(key);
+    let Some(node) = tree.find(&[key]) else {
         return ctx.reply.null();
     };
     if tree.item(node).value().is_none() {

@@ -71,27 +71,27 @@ fn apply(store: &Store, change: &Change) {
                 expires_ms: life.map(|life| now_ms + life),
             };
             // Its parent may be missing.
-            let _ = store.lock(&path[0]).put(*db, &refs(path), entry);
+            let _ = store.lock(*db, &path[0]).put(&refs(path), entry);
         }
         Change::Mark(db, path, marks, cas) => {
-            let mut tree = store.lock(&path[0]);
-            if let Some(node) = tree.peek(*db, &refs(path)) {
+            let mut tree = store.lock(*db, &path[0]);
+            if let Some(node) = tree.peek(&refs(path)) {
                 tree.set_marks(node, *marks);
                 tree.set_cas(node, *cas);
             }
         }
         Change::Find(db, path) => {
-            store.lock(&path[0]).find(*db, &refs(path));
+            store.lock(*db, &path[0]).find(&refs(path));
         }
         Change::SetExpiry(db, path, life) => {
-            let mut tree = store.lock(&path[0]);
-            if let Some(node) = tree.peek(*db, &refs(path)) {
+            let mut tree = store.lock(*db, &path[0]);
+            if let Some(node) = tree.peek(&refs(path)) {
                 tree.set_expiry(node, life.map(|life| now_ms + life));
             }
         }
         Change::Remove(db, path) => {
-            let mut tree = store.lock(&path[0]);
-            if let Some(node) = tree.peek(*db, &refs(path)) {
+            let mut tree = store.lock(*db, &path[0]);
+            if let Some(node) = tree.peek(&refs(path)) {
                 tree.remove(node);
             }
         }
@@ -125,8 +125,8 @@ proptest! {
         copy.clock().advance(Duration::from_millis(700));
         prop_assert_eq!(content(&copy), content(&store));
         // A change gets a number that none had before, except if a client chose it.
-        let mut tree = copy.lock(b"new");
-        let node = tree.put(0, &[b"new"], Entry::default()).expect("it fits");
+        let mut tree = copy.lock(0, b"new");
+        let node = tree.put(&[b"new"], Entry::default()).expect("it fits");
         prop_assert!((1 << 20..1 << 47).contains(&tree.item(node).cas()));
     }
 

@@ -11,15 +11,19 @@ impl Shard {
         self.slab.held() + self.table.held() + self.order.bytes()
     }
 
-    /// The hashes of all keys at the top, and of those that are watched.
-    pub(in crate::store) fn top_hashes(&self) -> Vec<u64> {
+    /// All keys at the top, and those that are watched.
+    pub(in crate::store) fn top_keys(&self) -> Vec<HashedKey> {
         let tops = (0..self.slab.end()).filter_map(|index| {
             let item = self.slab.get(index)?;
             let is_top = item.parent() == NONE && !self.hides(index as u32);
-            is_top.then(|| item.key())
+            is_top.then(|| (item.db(), item.key()))
         });
         let keys = tops.chain(self.watched.keys());
-        keys.map(|key| hash_top(&self.hasher, key)).collect()
+        keys.map(|(db, key)| HashedKey {
+            hash: hash_top(&self.hasher, key),
+            db,
+        })
+        .collect()
     }
 
     /// Panics unless slab, table, lists of children and counts agree with each other.

@@ -4,19 +4,19 @@ use super::*;
 use crate::store::entry::Marks;
 
 impl Shard {
-    /// Whether a top-level item has a key with this hash.
-    pub(in crate::store) fn has_tops(&self, hash: u64) -> bool {
-        self.has_other_tops(hash, NONE)
+    /// A top-level item that is stored under a key, or under another one with its hash and database.
+    pub(in crate::store) fn top_of(&self, key: HashedKey) -> Option<u32> {
+        self.other_top_of(key, NONE)
     }
 
-    /// Whether a top-level item other than this one has a key with this hash.
-    pub(in crate::store) fn has_other_tops(&self, hash: u64, but: u32) -> bool {
-        let found = self.table.find(hash, |index| {
-            let is_top = !self.slab.slot(index).is_child() && !self.hides(index);
+    /// The same, other than this one.
+    pub(in crate::store) fn other_top_of(&self, key: HashedKey, but: u32) -> Option<u32> {
+        self.table.find(key.hash, |index| {
+            let slot = self.slab.slot(index);
+            let is_top = !slot.is_child() && slot.db() == key.db && !self.hides(index);
             let is_other_top = index != but && is_top;
-            is_other_top && hash_top(&self.hasher, self.slab.item(index).key()) == hash
-        });
-        found.is_some()
+            is_other_top && hash_top(&self.hasher, self.slab.item(index).key()) == key.hash
+        })
     }
 
     /// Whether a node has more than so many nodes, itself included, or they take more than so many bytes. It looks at no

@@ -37,20 +37,20 @@ fn form(bytes: &mut Vec<u8>, item: &Item<'_>) {
 }
 
 fn begin(store: &Store) -> ChildrenRead {
-    let mut tree = store.lock(TOP);
-    let node = tree.peek(0, PATH).expect("it is there");
+    let mut tree = store.lock(0, TOP);
+    let node = tree.peek(PATH).expect("it is there");
     tree.begin_children_read(node)
 }
 
 fn piece(store: &Store, read: &mut ChildrenRead) -> ReadState {
-    store.lock(TOP).read_children(read, 0, PATH, form)
+    store.lock(0, TOP).read_children(read, PATH, form)
 }
 
 /// The bytes of a read at once, and the number of children.
 fn whole(store: &Store) -> (Vec<u8>, usize) {
-    let mut tree = store.lock(TOP);
+    let mut tree = store.lock(0, TOP);
     let mut bytes = Vec::new();
-    let Some(node) = tree.peek(0, PATH) else {
+    let Some(node) = tree.peek(PATH) else {
         return (bytes, 0);
     };
     let children = tree.children(node);
@@ -92,8 +92,8 @@ fn a_read_ends_if_its_item_is_removed_or_its_path_leads_elsewhere() {
     type Change = fn(&Store);
     let changes: [(&str, Change); 6] = [
         ("a removal", |store| {
-            let mut tree = store.lock(TOP);
-            let node = tree.peek(0, PATH).unwrap();
+            let mut tree = store.lock(0, TOP);
+            let node = tree.peek(PATH).unwrap();
             tree.remove(node);
         }),
         ("a replacement", |store| {
@@ -107,8 +107,8 @@ fn a_read_ends_if_its_item_is_removed_or_its_path_leads_elsewhere() {
         }),
         ("an exchange of databases", |store| store.swap(0, 1)),
         ("its expiry", |store| {
-            let mut tree = store.lock(TOP);
-            let node = tree.peek(0, PATH).unwrap();
+            let mut tree = store.lock(0, TOP);
+            let node = tree.peek(PATH).unwrap();
             tree.set_expiry(node, Some(START));
         }),
     ];
@@ -165,8 +165,8 @@ proptest! {
         loop {
             for (kind, number) in changes.by_ref().take(3) {
                 let path = [TOP, &child(number)[..]];
-                let mut tree = store.lock(TOP);
-                match (kind, tree.peek(0, &path)) {
+                let mut tree = store.lock(0, TOP);
+                match (kind, tree.peek(&path)) {
                     (0 | 1, Some(node)) => tree.remove(node),
                     (2, Some(node)) => tree.set_value(node, &[b"another value"]).unwrap(),
                     (3, Some(node)) => tree.set_expiry(node, Some(START + 10 * number as u64)),
@@ -208,5 +208,5 @@ proptest! {
 }
 
 fn get_top(store: &Store) -> bool {
-    store.lock(TOP).peek(0, PATH).is_some()
+    store.lock(0, TOP).peek(PATH).is_some()
 }

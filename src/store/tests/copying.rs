@@ -40,8 +40,8 @@ fn whole_below(tree: &mut Tree<'_>, node: Node) -> Whole {
 }
 
 pub(super) fn whole(store: &Store, db: u8, key: &[u8]) -> Option<Whole> {
-    let mut tree = store.lock(key);
-    let node = tree.peek(db, &[key])?;
+    let mut tree = store.lock(db, key);
+    let node = tree.peek(&[key])?;
     Some(whole_below(&mut tree, node))
 }
 
@@ -73,7 +73,7 @@ pub(super) fn fill(store: &Store, children: usize) {
 }
 
 pub(super) fn is_there(store: &Store, db: u8, key: &[u8]) -> bool {
-    store.lock(key).peek(db, &[key]).is_some()
+    store.lock(db, key).peek(&[key]).is_some()
 }
 
 #[test]
@@ -158,8 +158,8 @@ fn a_copy_begins_anew_if_its_tree_or_what_was_copied_goes_away() {
     let fill_again: Change = |store| fill(store, 300);
     let changes: [(&str, Change); 8] = [
         ("a removal", |store| {
-            let mut tree = store.lock(FROM);
-            let node = tree.peek(0, &[FROM]).unwrap();
+            let mut tree = store.lock(0, FROM);
+            let node = tree.peek(&[FROM]).unwrap();
             tree.remove(node);
         }),
         ("a replacement", |store| {
@@ -177,8 +177,8 @@ fn a_copy_begins_anew_if_its_tree_or_what_was_copied_goes_away() {
             store.rename((0, FROM), (0, b"elsewhere")).unwrap().unwrap();
         }),
         ("its expiry", |store| {
-            let mut tree = store.lock(FROM);
-            let node = tree.peek(0, &[FROM]).unwrap();
+            let mut tree = store.lock(0, FROM);
+            let node = tree.peek(&[FROM]).unwrap();
             tree.set_expiry(node, Some(START));
         }),
         ("a flush of all, and the same again", |store| {
@@ -213,7 +213,7 @@ fn a_copy_begins_anew_if_its_tree_or_what_was_copied_goes_away() {
 }
 
 pub(super) fn put_in(store: &Store, db: u8, key: &[u8]) {
-    store.lock(key).put(db, &[key], value(&[b"v"])).unwrap();
+    store.lock(db, key).put(&[key], value(&[b"v"])).unwrap();
 }
 
 #[test]
@@ -224,8 +224,8 @@ fn a_copy_of_a_tree_that_changes_all_the_time_ends() {
     while copy.go_on(&ORDER, false) == CopyState::Partial {
         for number in 0..150 {
             let name = child((pieces * 7 + number) % 600);
-            let mut tree = store.lock(FROM);
-            let node = tree.peek(0, &[FROM, &name]).unwrap();
+            let mut tree = store.lock(0, FROM);
+            let node = tree.peek(&[FROM, &name]).unwrap();
             tree.set_value(node, &[format!("changed {pieces}").as_bytes()])
                 .unwrap();
         }
@@ -273,8 +273,8 @@ proptest! {
 
 fn change(store: &Store, path: &[&[u8]], kind: usize, number: usize) {
     let expires_ms = Some(START + 10 * number as u64);
-    let mut tree = store.lock(FROM);
-    match (kind, tree.peek(0, path)) {
+    let mut tree = store.lock(0, FROM);
+    match (kind, tree.peek(path)) {
         (0 | 1, Some(node)) => tree.remove(node),
         (2, Some(node)) => tree.set_value(node, &[b"another value"]).unwrap(),
         (3, Some(node)) => tree.set_expiry(node, expires_ms),
@@ -286,10 +286,10 @@ fn change(store: &Store, path: &[&[u8]], kind: usize, number: usize) {
             store.clock().advance(Duration::from_millis(number as u64));
         }
         (8, _) => {
-            let _ = tree.put(0, path, Entry::default());
+            let _ = tree.put(path, Entry::default());
         }
         _ => {
-            let _ = tree.put(0, path, value(&[b"new"]));
+            let _ = tree.put(path, value(&[b"new"]));
         }
     }
 }

@@ -117,8 +117,8 @@ proptest! {
         }
         for db in 0..3 {
             while let Some(key) = store.random_key(db) {
-                let mut tree = store.lock(&key);
-                let node = tree.peek(db, &[&key]);
+                let mut tree = store.lock(db, &key);
+                let node = tree.peek(&[&key]);
                 node.into_iter().for_each(|node| tree.remove(node));
             }
         }
@@ -139,8 +139,8 @@ fn change(
     copies: &mut [Option<TreeCopy>; 2],
 ) {
     let (db, key) = [(0, FROM), (0, TO), (1, TO), (1, b"other")][name];
-    let mut tree = store.lock(key);
-    let found = tree.peek(db, &[key]);
+    let mut tree = store.lock(db, key);
+    let found = tree.peek(&[key]);
     match (kind, found) {
         (0, Some(node)) => tree.remove(node),
         (1, Some(node)) => tree.set_expiry(node, Some(START + 10 * number as u64)),
@@ -150,7 +150,7 @@ fn change(
             tree.put_child(node, &child(number), entry).unwrap();
         }
         (0..=6, _) => {
-            tree.put(db, &[key], value(&[b"new"])).unwrap();
+            tree.put(&[key], value(&[b"new"])).unwrap();
         }
         _ => drop(tree),
     }

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::copying::{FROM, ORDER, TO, child, whole};
 use super::*;
-use crate::store::shard::hash_top;
 use crate::store::{CopyOrder, CopyState, TreeCopy, WhenFull};
 
 /// A store with a tree of about 1.1 MB.
@@ -97,7 +96,7 @@ fn a_copy_at_once_keeps_the_bound_beside_a_removed_tree_in_the_shard_of_its_sour
         ..Config::default()
     };
     let store = Arc::new(Store::new(config, Clock::manual(START)));
-    let shard_of = |key: &[u8]| store.shard_of(hash_top(&store.hasher, key));
+    let shard_of = |key: &[u8]| store.shard_of(store.hashed(0, key));
     let mut names = (0..).map(child);
     let mut name_in = |shard| names.find(|name| shard_of(name) == shard).unwrap();
     let (from, removed, to) = (name_in(0), name_in(0), name_in(1));
@@ -111,8 +110,8 @@ fn a_copy_at_once_keeps_the_bound_beside_a_removed_tree_in_the_shard_of_its_sour
         let name = name_in(1);
         put(&store, &[&name], value(&[&[b'y'; 1000]])).unwrap();
     }
-    let mut tree = store.lock(&removed);
-    let node = tree.peek(0, &[&removed]).unwrap();
+    let mut tree = store.lock(0, &removed);
+    let node = tree.peek(&[&removed]).unwrap();
     tree.remove(node);
     drop(tree);
     let most = Arc::new(AtomicU64::new(0));

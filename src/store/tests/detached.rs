@@ -37,8 +37,8 @@ fn put_tree(store: &Store) {
 }
 
 fn change(store: &Store, path: &[&[u8]], change: impl FnOnce(&mut Tree<'_>, Node)) {
-    let mut tree = store.lock(path[0]);
-    let node = tree.peek(0, path).unwrap();
+    let mut tree = store.lock(0, path[0]);
+    let node = tree.peek(path).unwrap();
     change(&mut tree, node);
 }
 
@@ -120,7 +120,7 @@ const REMOVALS: &[Removal] = &[
         "a flush beside another database",
         TOP,
         |store| {
-            store.lock(b"k").put(1, &[b"k"], value(&[b"1"])).unwrap();
+            store.lock(1, b"k").put(&[b"k"], value(&[b"1"])).unwrap();
             store.flush(0);
             put(store, &[b"other"], value(&[b"stays"])).unwrap();
         },
@@ -172,8 +172,8 @@ fn a_large_tree_is_gone_at_once_however_it_goes_and_its_memory_is_freed_in_piece
         assert_eq!((stats.expired, stats.evictions), (expired, 0), "{what}");
         for key in [&b"k"[..], b"other"] {
             for db in 0..2 {
-                let mut tree = store.lock(key);
-                let node = tree.peek(db, &[key]);
+                let mut tree = store.lock(db, key);
+                let node = tree.peek(&[key]);
                 node.into_iter().for_each(|node| tree.remove(node));
             }
         }
@@ -187,7 +187,7 @@ fn clients_are_notified_once_when_a_large_tree_goes() {
     for (what, path, remove, _) in REMOVALS {
         let store = one_shard(64 << 20, WhenFull::Evict);
         put_tree(&store);
-        let lease = |store: &Store| -> Lease { store.lock(b"k").lease(0, path) };
+        let lease = |store: &Store| -> Lease { store.lock(0, b"k").lease(path) };
         let mut watcher = Watcher::default();
         store.watch(&mut watcher, 0, b"k");
         let before = lease(&store);
@@ -288,8 +288,8 @@ fn a_value_on_its_way_takes_the_memory_of_a_detached_tree() {
         reservation.copy(&large);
         assert!(reservation.arrived(large.len()));
         assert_eq!(store.stats().evictions, 0);
-        let mut tree = store.lock(b"large");
-        tree.put_received(0, b"large", Entry::default(), reservation)
+        let mut tree = store.lock(0, b"large");
+        tree.put_received(b"large", Entry::default(), reservation)
             .unwrap();
         drop(tree);
         assert!((0..live).all(|number| get(&store, &[&number.to_be_bytes()]).is_some()));

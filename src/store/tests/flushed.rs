@@ -21,10 +21,10 @@ fn fill(store: &Store, db: u8, text: &[u8]) {
             expires_ms: (number % 3 == 0).then_some(START + 9_000),
             ..Entry::default()
         };
-        let mut tree = store.lock(&key);
-        tree.put(db, &[&key], entry).unwrap();
+        let mut tree = store.lock(db, &key);
+        tree.put(&[&key], entry).unwrap();
         if number % 2 == 0 {
-            tree.put(db, &[&key, b"child"], entry).unwrap();
+            tree.put(&[&key, b"child"], entry).unwrap();
         }
     }
 }
@@ -34,8 +34,8 @@ fn visible(store: &Store, db: u8, text: &[u8]) -> [usize; 4] {
     let [keys, paths, walked] = shown(store, db);
     let found = (0..KEYS).filter(|number| {
         let key = number.to_be_bytes();
-        let mut tree = store.lock(&key);
-        let node = tree.peek(db, &[&key]);
+        let mut tree = store.lock(db, &key);
+        let node = tree.peek(&[&key]);
         node.is_some_and(|node| tree.item(node).value() == Some(text))
     });
     [keys, paths, walked, found.count()]
@@ -91,8 +91,8 @@ fn keys_that_are_stored_meanwhile_stay_until_the_next_flush() {
         fill(&store, 0, b"new");
         store.check();
         let key = 4u32.to_be_bytes();
-        let mut tree = store.lock(&key);
-        let node = tree.peek(0, &[&key]).unwrap();
+        let mut tree = store.lock(0, &key);
+        let node = tree.peek(&[&key]).unwrap();
         tree.remove(node);
         drop(tree);
         let remaining = [ALL[0] - 1, ALL[1] - 2, ALL[2] - 2, ALL[3] - 1];
@@ -145,8 +145,8 @@ fn flushed_items_make_room_before_others_are_evicted() {
     let put = |db: u8, number: u32| {
         let key = number.to_be_bytes();
         store
-            .lock(&key)
-            .put(db, &[&key], value(&[&[b'v'; 1000]]))
+            .lock(db, &key)
+            .put(&[&key], value(&[&[b'v'; 1000]]))
             .unwrap();
     };
     (0..3000).for_each(|number| put(0, number));
@@ -159,7 +159,7 @@ fn flushed_items_make_room_before_others_are_evicted() {
             value: Some(&[&large]),
             ..Entry::default()
         };
-        store.lock(&key).put(1, &[&key], entry).unwrap();
+        store.lock(1, &key).put(&[&key], entry).unwrap();
         store.check();
     }
     assert_eq!(store.stats().evictions, 0);

@@ -141,10 +141,10 @@ impl Watched {
             Phase::Fields { count } => {
                 for i in 0..count {
                     let hash = (i / 5).to_string();
-                    let mut tree = self.store.lock(hash.as_bytes());
-                    let node = match tree.peek(0, &[hash.as_bytes()]) {
+                    let mut tree = self.store.lock(0, hash.as_bytes());
+                    let node = match tree.peek(&[hash.as_bytes()]) {
                         Some(node) => node,
-                        None => match tree.put(0, &[hash.as_bytes()], Entry::default()) {
+                        None => match tree.put(&[hash.as_bytes()], Entry::default()) {
                             Ok(node) => node,
                             refused => {
                                 assert!(!self.is_stored(refused.map(|_| 0)));
@@ -165,8 +165,8 @@ impl Watched {
             }
             Phase::Delete { every } => {
                 for key in (0..3000u32).step_by(every as usize) {
-                    let mut tree = self.store.lock(&key.to_le_bytes());
-                    let node = tree.peek(0, &[&key.to_le_bytes()]);
+                    let mut tree = self.store.lock(0, &key.to_le_bytes());
+                    let node = tree.peek(&[&key.to_le_bytes()]);
                     node.into_iter().for_each(|node| tree.remove(node));
                     self.values.remove(&key);
                 }
@@ -250,13 +250,13 @@ fn remove_only_children_from_full_stores(remove: impl Fn(&Store)) {
         let store = Store::new(config, Clock::manual(START));
         for key in 0..100u32 {
             let key = key.to_le_bytes();
-            let mut tree = store.lock(&key);
+            let mut tree = store.lock(0, &key);
             let bytes = vec![7; watched.draw(1000) as usize];
             let entry = Entry {
                 value: Some(&[&bytes]),
                 ..Entry::default()
             };
-            let node = tree.put(0, &[&key], entry).unwrap();
+            let node = tree.put(&[&key], entry).unwrap();
             if watched.draw(10) == 0 {
                 let child = tree.put_child(node, b"child", value(&[b"value"])).unwrap();
                 tree.set_expiry(child, Some(START + 1000));

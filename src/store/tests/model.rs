@@ -61,8 +61,8 @@ impl StoreAndModel {
         store: impl FnOnce(&mut Tree<'_>, Node),
         model: impl FnOnce(&mut ModelNode),
     ) {
-        let mut tree = self.store.lock(&path[0]);
-        let node = tree.peek(db, &refs(path));
+        let mut tree = self.store.lock(db, &path[0]);
+        let node = tree.peek(&refs(path));
         let naive = self.model.node(db, path);
         let there = (node.is_some(), naive.is_some());
         if let (Some(node), Some(naive)) = (node, naive) {
@@ -81,8 +81,8 @@ impl StoreAndModel {
         };
         let put = self
             .store
-            .lock(&path[0])
-            .put(db, &refs(path), entry)
+            .lock(db, &path[0])
+            .put(&refs(path), entry)
             .is_ok();
         let (last, above) = path.split_last().expect("a path has keys");
         let parent = self.model.children(db, above);
@@ -116,12 +116,12 @@ impl StoreAndModel {
                 }
             }
             Operation::PutField(db, key, field, value) => {
-                let mut tree = self.store.lock(&key);
-                let node = match tree.peek(db, &[&key]) {
+                let mut tree = self.store.lock(db, &key);
+                let node = match tree.peek(&[&key]) {
                     Some(node) => node,
                     None => {
                         self.model.databases[usize::from(db)].remove(&key);
-                        tree.put(db, &[&key], Entry::default()).expect("it fits")
+                        tree.put(&[&key], Entry::default()).expect("it fits")
                     }
                 };
                 let entry = Entry {
@@ -196,8 +196,8 @@ impl StoreAndModel {
                 );
             }
             Operation::Remove(db, path) => {
-                let mut tree = self.store.lock(&path[0]);
-                let node = tree.peek(db, &refs(&path));
+                let mut tree = self.store.lock(db, &path[0]);
+                let node = tree.peek(&refs(&path));
                 if let Some(node) = node {
                     tree.remove(node);
                 }
@@ -210,8 +210,8 @@ impl StoreAndModel {
                 self.agree(node.is_some(), there.is_some());
             }
             Operation::Find(db, path) => {
-                let mut tree = self.store.lock(&path[0]);
-                let node = tree.find(db, &refs(&path));
+                let mut tree = self.store.lock(db, &path[0]);
+                let node = tree.find(&refs(&path));
                 if let (Some(node), Some(naive)) = (node, self.model.node(db, &path)) {
                     let item = tree.item(node);
                     assert_eq!(item.value(), naive.value.as_deref());
@@ -226,8 +226,8 @@ impl StoreAndModel {
                 self.agree(node.is_some(), model);
             }
             Operation::Children(db, path) => {
-                let mut tree = self.store.lock(&path[0]);
-                let node = tree.peek(db, &refs(&path));
+                let mut tree = self.store.lock(db, &path[0]);
+                let node = tree.peek(&refs(&path));
                 if let (Some(node), Some(naive)) = (node, self.model.node(db, &path)) {
                     let mut names: Vec<Key> = Vec::new();
                     for child in tree.children(node) {
@@ -301,8 +301,8 @@ impl StoreAndModel {
             }
             let mut found = BTreeMap::new();
             for key in keys {
-                let mut tree = self.store.lock(&key);
-                if let Some(node) = tree.peek(db, &[&key]) {
+                let mut tree = self.store.lock(db, &key);
+                if let Some(node) = tree.peek(&[&key]) {
                     let naive = read(&mut tree, node);
                     assert_eq!(found.insert(key, naive), None, "a scan shows nothing twice");
                 }
@@ -375,8 +375,8 @@ proptest! {
             let mut keys = Vec::new();
             pair.store.scan(db, 0, usize::MAX, |item| keys.push(item.key().to_vec()));
             for key in keys {
-                let mut tree = pair.store.lock(&key);
-                let node = tree.peek(db, &[&key]);
+                let mut tree = pair.store.lock(db, &key);
+                let node = tree.peek(&[&key]);
                 node.into_iter().for_each(|node| tree.remove(node));
             }
         }

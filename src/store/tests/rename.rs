@@ -1,6 +1,6 @@
 //! RENAME and MOVE of trees that are too large to be copied.
 
-use super::super::shard::hash_top;
+use super::super::placements::HashedKey;
 use super::*;
 
 mod beside;
@@ -18,11 +18,15 @@ fn sharded() -> Store {
 }
 
 fn home(store: &Store, key: &[u8]) -> usize {
-    store.home_of(hash_top(&store.hasher, key))
+    store.home_of(store.hashed(0, key).hash)
+}
+
+fn placement_in(store: &Store, db: u8, key: &[u8]) -> Option<usize> {
+    store.placements.get(store.hashed(db, key))
 }
 
 fn placement(store: &Store, key: &[u8]) -> Option<usize> {
-    store.placements.get(hash_top(&store.hasher, key))
+    placement_in(store, 0, key)
 }
 
 /// Names of which each has another shard.
@@ -35,8 +39,8 @@ fn names(store: &Store) -> [Vec<u8>; 4] {
 }
 
 fn grow(store: &Store, db: u8, key: &[u8]) {
-    let mut tree = store.lock(key);
-    let top = tree.put(db, &[key], Entry::default()).unwrap();
+    let mut tree = store.lock(db, key);
+    let top = tree.put(&[key], Entry::default()).unwrap();
     for field in 0..FIELDS {
         let name = field.to_le_bytes();
         tree.put_child(top, &name, value(&[b"v"])).unwrap();
@@ -45,10 +49,10 @@ fn grow(store: &Store, db: u8, key: &[u8]) {
 
 /// The number of live fields, all of which are found by their names; `None` if there is no such key.
 fn fields(store: &Store, db: u8, key: &[u8]) -> Option<u32> {
-    let mut tree = store.lock(key);
-    let top = tree.peek(db, &[key])?;
+    let mut tree = store.lock(db, key);
+    let top = tree.peek(&[key])?;
     let names = (0..FIELDS).map(u32::to_le_bytes);
-    let found = names.filter(|name| tree.peek(db, &[key, &name[..]]).is_some());
+    let found = names.filter(|name| tree.peek(&[key, &name[..]]).is_some());
     let count = found.count();
     assert_eq!(tree.child_count(top), count);
     Some(count as u32)
@@ -110,8 +114,8 @@ fn a_renamed_tree_keeps_its_values_its_expiry_its_flags_and_the_marks_of_its_fie
             base64_key: true,
             ..Marks::default()
         };
-        let mut tree = store.lock(a);
-        let top = tree.peek(0, &[a]).unwrap();
+        let mut tree = store.lock(0, a);
+        let top = tree.peek(&[a]).unwrap();
         for field in 0..if large { FIELDS } else { 3 } {
             let name = field.to_le_bytes();
             let expires_ms = (field == 1).then_some(START + 50);
@@ -125,13 +129,13 @@ fn a_renamed_tree_keeps_its_values_its_expiry_its_flags_and_the_marks_of_its_fie
         tree.set_marks(top, marks);
         let top_cas = tree.item(top).cas();
         let child = [&a[..], &2u32.to_le_bytes()[..]];
-        tree.find(0, &[a]).unwrap();
-        let node = tree.find(0, &child).unwrap();
+        tree.find(&[a]).unwrap();
+        let node = tree.find(&child).unwrap();
         let child_cas = tree.item(node).cas();
         drop(tree);
         rename(&store, (0, a), (3, b));
-        let mut tree = store.lock(b);
-        let top = tree.peek(3, &[b]).unwrap();
+        let mut tree = store.lock(3, b);
+        let top = tree.peek(&[b]).unwrap();
         let item = tree.item(top);
         assert_eq!(item.value(), Some(&b"top"[..]));
         assert_eq!((item.flags(), item.expires_ms()), (7, Some(START + 100)));
@@ -195,13 +199,13 @@ fn a_placement_ends_when_nothing_lives_under_the_name() {
     type End = fn(&Store, &[u8]);
     let ends: [(&str, End); 6] = [
         ("a removal", |store, key| {
-            let mut tree = store.lock(key);
-            let node = tree.peek(0, &[key]).unwrap();
+            let mut tree = store.lock(0, key);
+            let node = tree.peek(&[key]).unwrap();
             tree.remove(node);
         }),
         ("a look-up that finds it expired", |store, key| {
-            let mut tree = store.lock(key);
-            let node = tree.peek(0, &[key]).unwrap();
+            let mut tree = store.lock(0, key);
+            let node = tree.peek(&[key]).unwrap();
             tree.set_expiry(node, Some(START + 1));
             drop(tree);
             store.clock().advance(Duration::from_millis(1));
@@ -215,8 +219,8 @@ fn a_placement_ends_when_nothing_lives_under_the_name() {
         (
             "another key that is renamed, after a sweep",
             |store, key| {
-                let mut tree = store.lock(key);
-                let node = tree.peek(0, &[key]).unwrap();
+                let mut tree = store.lock(0, key);
+                let node = tree.peek(&[key]).unwrap();
                 tree.set_expiry(node, Some(START + 1));
                 drop(tree);
                 store.clock().advance(Duration::from_millis(1));
@@ -244,61 +248,121 @@ fn a_placement_ends_when_nothing_lives_under_the_name() {
 }
 
 #[test]
-fn the_same_name_in_another_database_stays_where_it_is() {
+fn the_same_name_in_another_database_is_no_obstacle_and_stays_where_it_is() {
     let store = sharded();
     let [a, b, ..] = &names(&store);
-    store.lock(b).put(1, &[b], value(&[b"1"])).unwrap();
+    store.lock(1, b).put(&[b], value(&[b"1"])).unwrap();
     grow(&store, 0, a);
+    let stored = store.stats().total_items;
     rename(&store, (0, a), (0, b));
-    assert_eq!(placement(&store, b), None, "it was copied");
+    assert_eq!(placement(&store, b), Some(0));
+    assert_eq!(placement_in(&store, 1, b), None);
     assert_eq!(fields(&store, 0, b), Some(FIELDS));
+    assert_eq!((store.len(0), store.len(1)), (1, 1));
     rename(&store, (0, b), (0, a));
-    assert_eq!(placement(&store, a), Some(1));
+    assert_eq!(placement(&store, b), None);
     // In place of that item, in the shard where the tree is.
     rename(&store, (0, a), (1, b));
-    assert_eq!((placement(&store, a), placement(&store, b)), (None, None));
+    assert_eq!(placement_in(&store, 1, b), Some(0));
     assert_eq!(fields(&store, 1, b), Some(FIELDS));
     assert_eq!(items(&store), u64::from(FIELDS + 1));
-}
-
-#[test]
-fn what_is_stored_under_the_new_name_later_lives_beside_the_tree() {
-    let store = sharded();
-    let [a, b, ..] = &names(&store);
-    store.lock(b).put(1, &[b], value(&[b"1"])).unwrap();
-    grow(&store, 0, a);
-    // In place of the only other item under that name.
-    rename(&store, (0, a), (1, b));
-    assert_eq!(placement(&store, b), Some(0));
-    store.lock(b).put(5, &[b], value(&[b"5"])).unwrap();
+    // What is stored under that name later.
+    store.lock(5, b).put(&[b], value(&[b"5"])).unwrap();
+    assert_eq!(placement_in(&store, 5, b), None);
     rename(&store, (1, b), (1, a));
-    assert_eq!((placement(&store, b), store.len(5)), (Some(0), 1));
-    rename(&store, (1, a), (2, b));
-    assert_eq!(fields(&store, 2, b), Some(FIELDS));
-    rename(&store, (5, b), (5, a));
-    rename(&store, (2, b), (2, a));
-    assert_eq!(placement(&store, b), None);
+    assert_eq!(placement_in(&store, 1, b), None);
+    assert_eq!((store.len(1), store.len(5)), (1, 1));
+    assert_eq!(store.stats().total_items, stored + 1, "nothing was copied");
 }
 
 #[test]
-fn when_there_are_as_many_placements_as_there_may_be_a_large_tree_is_copied() {
+fn large_trees_have_one_name_in_several_databases_and_each_its_own_shard() {
+    let store = sharded();
+    let [a, b, c, d] = &names(&store);
+    for (db, key) in [(0, a), (1, b), (2, c)] {
+        grow(&store, db, key);
+    }
+    let stored = store.stats().total_items;
+    for (db, key) in [(0, a), (1, b), (2, c)] {
+        rename(&store, (db, key), (db, d));
+    }
+    let shards = [0, 1, 2, 3].map(|db| placement_in(&store, db, d));
+    assert_eq!(shards, [Some(0), Some(1), Some(2), None]);
+    // One in place of another, into a database without the name, and an exchange of databases.
+    rename(&store, (1, d), (0, d));
+    rename(&store, (2, d), (3, d));
+    store.swap(0, 7);
+    store.check();
+    let found = [0, 1, 2, 3, 7].map(|db| fields(&store, db, d));
+    assert_eq!(found, [None, None, None, Some(FIELDS), Some(FIELDS)]);
+    assert_eq!(placement_in(&store, 7, d), Some(1));
+    assert_eq!(placement_in(&store, 3, d), Some(2));
+    assert_eq!(store.stats().total_items, stored, "nothing was copied");
+    store.flush_all();
+    assert_eq!(store.used(), 0);
+    assert!(store.placements.keys().is_empty());
+}
+
+#[test]
+fn placements_that_nothing_needs_make_room_for_others() {
     let store = sharded();
     let [a, b, c, _] = &names(&store);
-    // Nothing lives under these hashes.
     let most = store.memory() / (8 << 10);
     for hash in 0..most + 8 {
-        store.placements.set(hash, Some(3));
+        store.placements.set(HashedKey { hash, db: 0 }, Some(3));
     }
     grow(&store, 0, a);
     rename(&store, (0, a), (0, b));
-    assert_eq!(placement(&store, b), None);
-    assert_eq!(fields(&store, 0, b), Some(FIELDS));
-    // Each renamed key has some of them looked at.
+    assert_eq!(placement(&store, b), Some(0));
+    // Each renamed key has eight of them looked at, and one more if there is no room.
+    assert_eq!(store.placements.len() as u64, most);
     rename(&store, (0, b), (0, c));
-    assert_eq!(placement(&store, c), Some(1));
-    assert_eq!(store.placements.hashes().len() as u64, most - 7);
+    assert_eq!(placement(&store, c), Some(0));
+    assert_eq!(store.placements.len() as u64, most - 8);
     store.flush_all();
-    assert!(store.placements.hashes().is_empty());
+    assert!(store.placements.keys().is_empty());
+}
+
+#[test]
+fn at_the_most_placements_small_trees_go_home_and_a_large_one_is_not_copied() {
+    let config = Config {
+        shards: 4,
+        memory: 2 << 20,
+        ..Config::default()
+    };
+    let store = Store::new(config, Clock::manual(START));
+    let most = (2 << 20) / (8 << 10);
+    let [a, b, ..] = &names(&store);
+    let elsewhere = (0..u32::MAX).map(|number| format!("tree {number}").into_bytes());
+    let elsewhere: Vec<Vec<u8>> = elsewhere
+        .filter(|name| home(&store, name) != 0)
+        .take(most + most / 2)
+        .collect();
+    for name in &elsewhere {
+        grow(&store, 0, a);
+        rename(&store, (0, a), (0, name));
+        let mut tree = store.lock(0, name);
+        let top = tree.peek(&[name]).unwrap();
+        for node in tree.children(top).split_off(1) {
+            tree.remove(node);
+        }
+        drop(tree);
+        assert!(store.placements.len() <= most);
+    }
+    assert_eq!(store.len(0), elsewhere.len());
+    assert_eq!(store.stats().evictions, 0);
+    assert!(
+        elsewhere
+            .iter()
+            .all(|name| fields(&store, 0, name) == Some(1))
+    );
+    grow(&store, 0, a);
+    assert!(store.placements.len() >= most - 8);
+    let stored = store.stats().total_items;
+    rename(&store, (0, a), (0, b));
+    let copied = store.stats().total_items - stored;
+    assert!(copied < 64, "{copied}");
+    assert_eq!(placement(&store, b), Some(0));
 }
 
 #[test]

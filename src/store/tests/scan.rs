@@ -34,7 +34,7 @@ fn a_scan_of_paths_shows_live_items_of_any_depth_with_their_properties() {
     put(&store, &[b"a"], expiring).unwrap();
     put(&store, &[b"a", b"b"], value(&[b"2"])).unwrap();
     put(&store, &[b"c"], value(&[b"3"])).unwrap();
-    store.lock(b"d").put(1, &[b"d"], value(&[b"4"])).unwrap();
+    store.lock(1, b"d").put(&[b"d"], value(&[b"4"])).unwrap();
     store.clock().advance(Duration::from_millis(2000));
     get(&store, &[b"c"]);
     let seen = || {
@@ -119,8 +119,8 @@ fn free_slots_cost_few_steps_and_no_step_all_of_them() {
         put(&store, &[name.as_bytes()], value(&[b""])).unwrap();
     }
     for name in &names[..99_999] {
-        let mut tree = store.lock(name.as_bytes());
-        let node = tree.peek(0, &[name.as_bytes()]).unwrap();
+        let mut tree = store.lock(0, name.as_bytes());
+        let node = tree.peek(&[name.as_bytes()]).unwrap();
         tree.remove(node);
     }
     let mut seen = 0;

@@ -26,8 +26,8 @@ fn set_to_expire(store: &Store) {
 }
 
 fn with_node(store: &Store, path: &[&[u8]], change: impl FnOnce(&mut Tree<'_>, Node)) {
-    let mut tree = store.lock(path[0]);
-    let node = tree.peek(0, path).unwrap();
+    let mut tree = store.lock(0, path[0]);
+    let node = tree.peek(path).unwrap();
     change(&mut tree, node);
 }
 
@@ -62,7 +62,7 @@ const CASES: &[Case] = &[
         "the same key in another database",
         set,
         |store| {
-            let _ = store.lock(b"k").put(1, &[b"k"], value(&[b"1"]));
+            let _ = store.lock(1, b"k").put(&[b"k"], value(&[b"1"]));
         },
         false,
     ),

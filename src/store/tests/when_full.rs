@@ -36,8 +36,8 @@ fn store_one(store: &Store, number: u32) -> Result<u64, Refused> {
 
 fn remove(store: &Store, number: u32) {
     let key = number.to_be_bytes();
-    let mut tree = store.lock(&key);
-    let node = tree.peek(0, &[&key]).unwrap();
+    let mut tree = store.lock(0, &key);
+    let node = tree.peek(&[&key]).unwrap();
     tree.remove(node);
 }
 
@@ -75,8 +75,8 @@ fn a_full_store_takes_values_in_place_of_others_that_are_as_long() {
             "{why}"
         );
     }
-    let mut tree = store.lock(&key);
-    let node = tree.peek(0, &[&key]).unwrap();
+    let mut tree = store.lock(0, &key);
+    let node = tree.peek(&[&key]).unwrap();
     let refused = tree.extend_value(node, b"", &[b'x'; 100]);
     assert_eq!(refused, Err(Refused::OutOfMemory));
     assert_eq!(
@@ -130,8 +130,8 @@ fn a_large_value_on_its_way_is_refused_when_the_store_is_full() {
         let arrived = reservation.arrived(value.len());
         arrived.then(|| {
             store
-                .lock(b"k")
-                .put_received(0, b"k", Entry::default(), reservation)
+                .lock(0, b"k")
+                .put_received(b"k", Entry::default(), reservation)
                 .map(|_| ())
         })
     };

@@ -165,12 +165,11 @@ impl Tree<'_> {
     pub(crate) fn read_children(
         &mut self,
         read: &mut ChildrenRead,
-        db: u8,
         path: &[&[u8]],
         mut form: impl FnMut(&mut Vec<u8>, &Item<'_>),
     ) -> ReadState {
         let is_known = self.shard.slab.reads.knows(&read.changes);
-        if !is_known || self.locate(db, path) != Some(read.node) {
+        if !is_known || self.locate(path) != Some(read.node) {
             return ReadState::Gone;
         }
         let children = self.shard.slab.children(read.node).len();
@@ -212,12 +211,12 @@ impl Tree<'_> {
     }
 
     /// The item at a path; `None` if it, or one above it, has expired. Nothing is removed.
-    fn locate(&self, db: u8, path: &[&[u8]]) -> Option<u32> {
-        let db = self.trim.store.inner_db(db);
+    fn locate(&self, path: &[&[u8]]) -> Option<u32> {
+        let HashedKey { hash, db } = self.trim.key;
         let mut parent = NONE;
         for name in path {
             let hash = match parent {
-                NONE => self.trim.hash,
+                NONE => hash,
                 parent => self.shard.hash_child(parent, name),
             };
             parent = self.shard.lookup(parent, db, name, hash)?;

@@ -63,7 +63,7 @@ impl CopiedItem {
     pub(super) fn put_top(
         &self,
         tree: &mut Tree<'_>,
-        (db, key): (u8, &[u8]),
+        key: &[u8],
         changes: &ItemChanges,
     ) -> Result<u32, Refused> {
         tree.check(key.len(), self.value.len())?;
@@ -73,7 +73,7 @@ impl CopiedItem {
             expires_ms: None,
             ..self.entry(&value)
         };
-        let (place, access) = (tree.top_place(db, key), tree.access);
+        let (place, access) = (tree.top_place(key), tree.access);
         let shard = &mut tree.shard;
         let index = shard.insert_unfinished(place, &entry, access, changes);
         tree.settle();

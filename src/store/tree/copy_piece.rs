@@ -7,7 +7,8 @@
 use crate::store::entry::Refused;
 use crate::store::ongoing_copies::{ItemChanges, NamesBelow};
 use crate::store::pending_removals::PIECE;
-use crate::store::shard::{Shard, hash_top};
+use crate::store::placements::HashedKey;
+use crate::store::shard::Shard;
 use crate::store::shard_choice::ShardPair;
 use crate::store::shards::Store;
 use crate::store::slot::{FETCHED, NONE};
@@ -27,7 +28,7 @@ pub(super) struct CopyPiece<'a> {
     target: Tree<'a>,
     order: &'a CopyOrder<'a>,
     shards: [usize; 2],
-    from_hash: u64,
+    from: HashedKey,
     item: CopiedItem,
 }
 
@@ -39,24 +40,24 @@ impl<'a> CopyPiece<'a> {
     /// Locks the shards of both keys.
     pub(super) fn lock(store: &'a Store, order: &'a CopyOrder<'a>) -> CopyPiece<'a> {
         let now_ms = store.now();
-        let hashes = [order.from, order.to].map(|(_, key)| hash_top(&store.hasher, key));
+        let keys = [order.from, order.to].map(|(db, key)| store.hashed(db, key));
         let ShardPair {
             numbers,
             first,
             second,
-        } = store.lock_pair(hashes);
+        } = store.lock_pair(keys);
         let (source, target) = match second {
             Some(second) => (Some(first), second),
             None => (None, first),
         };
-        let mut target = Tree::new(store, target, hashes[1], now_ms);
-        target.is_placed = numbers[1] != store.home_of(hashes[1]);
+        let mut target = Tree::new(store, target, keys[1], now_ms);
+        target.is_placed = numbers[1] != store.home_of(keys[1].hash);
         CopyPiece {
             source,
             target,
             order,
             shards: numbers,
-            from_hash: hashes[0],
+            from: keys[0],
             item: CopiedItem::default(),
         }
     }
@@ -71,9 +72,8 @@ impl<'a> CopyPiece<'a> {
 
     /// The top of the tree, alive or expired.
     fn find_source(&self) -> Option<u32> {
-        let (db, key) = self.order.from;
-        let db = self.target.trim.store.inner_db(db);
-        self.source().lookup(NONE, db, key, self.from_hash)
+        let HashedKey { hash, db } = self.from;
+        self.source().lookup(NONE, db, self.order.from.1, hash)
     }
 
     /// A child in the tree that hasn't expired.
@@ -88,8 +88,8 @@ impl<'a> CopyPiece<'a> {
 
     /// Whether an item with the copy's key is there and may not be replaced.
     fn is_taken(&mut self) -> bool {
-        let (db, key) = self.order.to;
-        !self.order.replaces && self.target.peek(db, &[key]).is_some()
+        let (_, key) = self.order.to;
+        !self.order.replaces && self.target.peek(&[key]).is_some()
     }
 
     /// Stores a copy of the top alone. `Err` with the result of the command if that is known already. `counts` is whether this is
@@ -109,7 +109,9 @@ impl<'a> CopyPiece<'a> {
         self.source_mut().visit(source, access | FETCHED);
         let changes = ItemChanges::default();
         self.read(source);
-        let target = self.item.put_top(&mut self.target, self.order.to, &changes);
+        let target = self
+            .item
+            .put_top(&mut self.target, self.order.to.1, &changes);
         let target = target.map_err(Err)?;
         self.source_mut().copies.add_source(source, changes.clone());
         let top = NodePair { source, target };
@@ -318,9 +320,8 @@ impl<'a> CopyPiece<'a> {
         if self.is_taken() {
             return false;
         }
-        let (db, key) = self.order.to;
         let expires_ms = self.source().slab.item(copy.top.source).expires_ms();
-        let place = self.target.top_place(db, key);
+        let place = self.target.top_place(self.order.to.1);
         let (shard, top) = (&mut self.target.shard, copy.top.target);
         if let Some(old) = shard.lookup_place(place) {
             shard.remove(old);

@@ -1,7 +1,7 @@
 //! Leases: whether clients have changed a path since a value for it was asked for elsewhere.
 //!
 //! ```text
-//!   let lease = store.lock(k).lease(db, &[k]);     before the value is asked for
+//!   let lease = store.lock(db, k).lease(&[k]);     before the value is asked for
 //!   …                                              a set, delete or flush of the path revokes the lease
 //!   tree.put_leased(&lease, value, …)              refuses if the lease is revoked
 //! ```
@@ -26,7 +26,6 @@ use crate::store::entry::{Entry, Marks, Node, Refused};
 /// A lease on a path. Dropped, it leaves nothing that lasts.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    db: u8,
     path: Box<[Box<[u8]>]>,
     revoked: Arc<AtomicBool>,
 }
@@ -49,12 +48,11 @@ impl Lease {
 
 impl Tree<'_> {
     /// A lease on a path that begins with the key that the lock was taken for.
-    pub(crate) fn lease(&mut self, db: u8, path: &[&[u8]]) -> Lease {
+    pub(crate) fn lease(&mut self, path: &[&[u8]]) -> Lease {
         let revoked = Arc::new(AtomicBool::new(false));
-        let inner_db = self.trim.store.inner_db(db);
-        self.shard.watched.add_lease(inner_db, path, &revoked);
+        let db = self.trim.key.db;
+        self.shard.watched.add_lease(db, path, &revoked);
         Lease {
-            db,
             path: path.iter().map(|name| Box::from(*name)).collect(),
             revoked,
         }
@@ -79,7 +77,7 @@ impl Tree<'_> {
             expires_ms,
         };
         self.shard.watched.keeps_leases = true;
-        let stored = self.put_below_missing(lease.db, &path, entry);
+        let stored = self.put_below_missing(&path, entry);
         self.shard.watched.keeps_leases = false;
         let node = stored.map_err(LeaseRefusal::Store)?;
         self.clear_marks(node);
@@ -97,7 +95,7 @@ impl Tree<'_> {
             return false;
         }
         let path: Vec<&[u8]> = lease.path.iter().map(|name| &**name).collect();
-        if let Some(node) = self.peek(lease.db, &path) {
+        if let Some(node) = self.peek(&path) {
             self.shard.watched.keeps_leases = true;
             self.remove(node);
             self.shard.watched.keeps_leases = false;
@@ -106,26 +104,20 @@ impl Tree<'_> {
     }
 
     /// Notes that a client has removed a path where there was nothing, for the [leases](Lease) on it.
-    pub(crate) fn note_removal(&mut self, db: u8, path: &[&[u8]]) {
-        let db = self.trim.store.inner_db(db);
+    pub(crate) fn note_removal(&mut self, path: &[&[u8]]) {
         if !self.shard.watched.is_empty() {
-            self.shard.watched.note_removal(db, path);
+            self.shard.watched.note_removal(self.trim.key.db, path);
         }
     }
 
-    fn put_below_missing(
-        &mut self,
-        db: u8,
-        path: &[&[u8]],
-        entry: Entry<'_>,
-    ) -> Result<Node, Refused> {
+    fn put_below_missing(&mut self, path: &[&[u8]], entry: Entry<'_>) -> Result<Node, Refused> {
         // Before nodes are made above it.
         path.iter().try_for_each(|name| self.check(name.len(), 0))?;
         self.check(
             path.last().map_or(0, |name| name.len()),
             entry.value_length(),
         )?;
-        if let Some(node) = self.peek(db, path) {
+        if let Some(node) = self.peek(path) {
             // The items below this one stay.
             let value = entry.value.unwrap_or_default();
             self.set_value(node, value)?;
@@ -134,11 +126,11 @@ impl Tree<'_> {
             return Ok(node);
         }
         for depth in 1..path.len() {
-            if self.peek(db, &path[..depth]).is_none() {
-                self.put(db, &path[..depth], Entry::default())?;
+            if self.peek(&path[..depth]).is_none() {
+                self.put(&path[..depth], Entry::default())?;
             }
         }
-        self.put(db, path, entry)
+        self.put(path, entry)
     }
 }
 
@@ -159,17 +151,17 @@ mod tests {
             value: Some(&[value]),
             ..Entry::default()
         };
-        store.lock(path[0]).put(0, path, entry).unwrap();
+        store.lock(0, path[0]).put(path, entry).unwrap();
     }
 
     fn value(store: &Store, path: &[&[u8]]) -> Option<Vec<u8>> {
-        let mut tree = store.lock(path[0]);
-        let node = tree.peek(0, path)?;
+        let mut tree = store.lock(0, path[0]);
+        let node = tree.peek(path)?;
         tree.item(node).value().map(<[u8]>::to_vec)
     }
 
     fn put(store: &Store, lease: &Lease, value: &[u8]) -> Result<Node, LeaseRefusal> {
-        store.lock(USER).put_leased(lease, value, 0, None)
+        store.lock(0, USER).put_leased(lease, value, 0, None)
     }
 
     #[test]
@@ -182,18 +174,18 @@ mod tests {
                 set(store, &[USER, b"name", b"first"], b"new");
             }),
             ("a delete", |store| {
-                let mut tree = store.lock(USER);
-                let node = tree.peek(0, NAME).unwrap();
+                let mut tree = store.lock(0, USER);
+                let node = tree.peek(NAME).unwrap();
                 tree.remove(node);
             }),
             ("a delete above", |store| {
-                let mut tree = store.lock(USER);
-                let node = tree.peek(0, &[USER]).unwrap();
+                let mut tree = store.lock(0, USER);
+                let node = tree.peek(&[USER]).unwrap();
                 tree.remove(node);
             }),
             ("an append", |store| {
-                let mut tree = store.lock(USER);
-                let node = tree.peek(0, NAME).unwrap();
+                let mut tree = store.lock(0, USER);
+                let node = tree.peek(NAME).unwrap();
                 tree.extend_value(node, b"", b"!").unwrap();
             }),
             ("a flush", |store| store.flush(0)),
@@ -203,7 +195,7 @@ mod tests {
             let store = store();
             set(&store, &[USER], b"");
             set(&store, NAME, b"old");
-            let lease = store.lock(USER).lease(0, NAME);
+            let lease = store.lock(0, USER).lease(NAME);
             change(&store);
             assert_eq!(
                 put(&store, &lease, b"fetched"),
@@ -216,20 +208,20 @@ mod tests {
     #[test]
     fn changes_elsewhere_leave_a_lease() {
         let store = store();
-        let lease = store.lock(USER).lease(0, NAME);
+        let lease = store.lock(0, USER).lease(NAME);
         set(&store, &[b"other"], b"");
-        store.lock(USER).put(1, &[USER], Entry::default()).unwrap();
-        let mail = store.lock(USER).lease(0, &[USER, b"mail"]);
+        store.lock(1, USER).put(&[USER], Entry::default()).unwrap();
+        let mail = store.lock(0, USER).lease(&[USER, b"mail"]);
         put(&store, &mail, b"a@b").unwrap();
         set(&store, &[USER, b"phone"], b"1");
         assert!(!lease.is_revoked());
-        let mut tree = store.lock(USER);
-        let phone = tree.peek(0, &[USER, b"phone"]).unwrap();
+        let mut tree = store.lock(0, USER);
+        let phone = tree.peek(&[USER, b"phone"]).unwrap();
         tree.set_value(phone, &[b"2"]).unwrap();
         tree.remove(phone);
         drop(tree);
         let node = put(&store, &lease, b"Ada").unwrap();
-        let tree = store.lock(USER);
+        let tree = store.lock(0, USER);
         assert!(tree.item(node).marks().from_origin);
         drop(tree);
         assert_eq!(value(&store, NAME).unwrap(), b"Ada");
@@ -240,11 +232,11 @@ mod tests {
     fn removing_what_is_not_there_revokes_a_lease() {
         for removed in [&[USER][..], NAME] {
             let store = store();
-            let lease = store.lock(USER).lease(0, NAME);
-            store.lock(USER).note_removal(1, removed);
-            store.lock(USER).note_removal(0, &[USER, b"mail"]);
+            let lease = store.lock(0, USER).lease(NAME);
+            store.lock(1, USER).note_removal(removed);
+            store.lock(0, USER).note_removal(&[USER, b"mail"]);
             assert!(!lease.is_revoked());
-            store.lock(USER).note_removal(0, removed);
+            store.lock(0, USER).note_removal(removed);
             assert!(lease.is_revoked());
         }
     }
@@ -252,7 +244,7 @@ mod tests {
     #[test]
     fn a_flush_of_an_empty_database_revokes_its_leases() {
         let store = store();
-        let leases = [0, 1].map(|db| store.lock(USER).lease(db, NAME));
+        let leases = [0, 1].map(|db| store.lock(db, USER).lease(NAME));
         store.flush(0);
         assert_eq!(leases.map(|lease| lease.is_revoked()), [true, false]);
     }
@@ -261,21 +253,21 @@ mod tests {
     fn a_value_that_is_too_large_changes_nothing() {
         let store = store();
         store.set_max_item_size(1000);
-        let lease = store.lock(USER).lease(0, NAME);
+        let lease = store.lock(0, USER).lease(NAME);
         let refusal = put(&store, &lease, &[b'x'; 1000]).unwrap_err();
         assert_eq!(refusal, LeaseRefusal::Store(Refused::TooLarge));
-        assert!(store.lock(USER).peek(0, &[USER]).is_none());
+        assert!(store.lock(0, USER).peek(&[USER]).is_none());
     }
 
     #[test]
     fn a_removal_under_a_lease_leaves_the_lease() {
         let store = store();
         set(&store, &[USER], b"old");
-        let lease = store.lock(USER).lease(0, &[USER]);
-        assert!(store.lock(USER).remove_leased(&lease));
+        let lease = store.lock(0, USER).lease(&[USER]);
+        assert!(store.lock(0, USER).remove_leased(&lease));
         assert_eq!((value(&store, &[USER]), lease.is_revoked()), (None, false));
         set(&store, &[USER], b"new");
-        assert!(!store.lock(USER).remove_leased(&lease));
+        assert!(!store.lock(0, USER).remove_leased(&lease));
         assert_eq!(value(&store, &[USER]).unwrap(), b"new");
     }
 
@@ -284,7 +276,7 @@ mod tests {
         let store = store();
         let mut watcher = crate::store::Watcher::default();
         store.watch(&mut watcher, 0, USER);
-        let lease = store.lock(USER).lease(0, NAME);
+        let lease = store.lock(0, USER).lease(NAME);
         put(&store, &lease, b"Ada").unwrap();
         assert!(store.has_changed(&watcher));
     }
@@ -294,13 +286,13 @@ mod tests {
         let store = store();
         set(&store, &[USER], b"old");
         set(&store, NAME, b"Ada");
-        let lease = store.lock(USER).lease(0, &[USER]);
+        let lease = store.lock(0, USER).lease(&[USER]);
         store
-            .lock(USER)
+            .lock(0, USER)
             .put_leased(&lease, b"new", 7, Some(9_000))
             .unwrap();
-        let mut tree = store.lock(USER);
-        let node = tree.peek(0, &[USER]).unwrap();
+        let mut tree = store.lock(0, USER);
+        let node = tree.peek(&[USER]).unwrap();
         let item = tree.item(node);
         assert_eq!(
             (item.value(), item.flags(), item.expires_ms()),
@@ -310,8 +302,8 @@ mod tests {
         drop(tree);
         assert_eq!(value(&store, NAME).unwrap(), b"Ada");
         set(&store, &[USER], b"by a client");
-        let mut tree = store.lock(USER);
-        let node = tree.peek(0, &[USER]).unwrap();
+        let mut tree = store.lock(0, USER);
+        let node = tree.peek(&[USER]).unwrap();
         assert!(!tree.item(node).marks().from_origin);
     }
 }

@@ -8,8 +8,8 @@ use crate::store::tree::Tree;
 impl Tree<'_> {
     /// Looks a path up for a reader who wants to see the item as it was before: counts a hit or a miss, and marks
     /// nothing as used.
-    pub fn find_unmarked(&mut self, db: u8, path: &[&[u8]]) -> Option<Node> {
-        let node = self.walk(db, path, false, true);
+    pub fn find_unmarked(&mut self, path: &[&[u8]]) -> Option<Node> {
+        let node = self.walk(path, false, true);
         self.shard.counters.count_read(node.is_some());
         node
     }
@@ -73,8 +73,8 @@ mod tests {
             value: Some(&[b"v"]),
             ..Entry::default()
         };
-        let mut tree = store.lock(b"k");
-        let node = tree.put(0, &[b"k"], entry).unwrap();
+        let mut tree = store.lock(0, b"k");
+        let node = tree.put(&[b"k"], entry).unwrap();
         let marks = Marks {
             stale: true,
             won: false,
@@ -85,8 +85,8 @@ mod tests {
         assert!(!tree.item(node).is_fetched());
         drop(tree);
         clock.advance(std::time::Duration::from_secs(100));
-        let mut tree = store.lock(b"k");
-        tree.find(0, &[b"k"]).unwrap();
+        let mut tree = store.lock(0, b"k");
+        tree.find(&[b"k"]).unwrap();
         assert_eq!(tree.item(node).marks(), marks);
         assert!(tree.item(node).is_fetched());
         assert_eq!(tree.item(node).last_access_ms(), 101_000);
@@ -97,7 +97,7 @@ mod tests {
         assert!(!tree.item(node).is_fetched());
         tree.set_marks(node, marks);
         tree.visit(node);
-        tree.put(0, &[b"k"], entry).unwrap();
+        tree.put(&[b"k"], entry).unwrap();
         assert_eq!(tree.item(node).marks(), Marks::default());
         assert!(!tree.item(node).is_fetched());
     }
@@ -110,28 +110,28 @@ mod tests {
             value: Some(&[b"v"]),
             ..Entry::default()
         };
-        let mut tree = store.lock(b"k");
-        let node = tree.put(0, &[b"k"], entry).unwrap();
-        let child = tree.put(0, &[b"k", b"child"], entry).unwrap();
-        assert_eq!(tree.find(0, &[b"k", b"none"]), None);
-        assert_eq!(tree.find(0, &[b"k", b"child"]), Some(child));
+        let mut tree = store.lock(0, b"k");
+        let node = tree.put(&[b"k"], entry).unwrap();
+        let child = tree.put(&[b"k", b"child"], entry).unwrap();
+        assert_eq!(tree.find(&[b"k", b"none"]), None);
+        assert_eq!(tree.find(&[b"k", b"child"]), Some(child));
         assert!(!tree.item(node).is_fetched());
         assert!(tree.item(child).is_fetched());
-        tree.find(0, &[b"k"]).unwrap();
+        tree.find(&[b"k"]).unwrap();
         assert!(tree.item(node).is_fetched());
     }
 
     #[test]
     fn a_chosen_cas_number_has_64_bits_and_the_next_change_counts_on() {
         let store = Store::new(Config::default(), Clock::manual(1_000));
-        let mut tree = store.lock(b"k");
+        let mut tree = store.lock(0, b"k");
         let entry = Entry {
             value: Some(&[b"value"]),
             flags: 7,
             expires_ms: Some(9_000),
         };
-        let node = tree.put(0, &[b"k"], entry).unwrap();
-        let child = tree.put(0, &[b"k", b"child"], entry).unwrap();
+        let node = tree.put(&[b"k"], entry).unwrap();
+        let child = tree.put(&[b"k", b"child"], entry).unwrap();
         let first = tree.item(node).cas();
         for cas in [1 << 48, 5, u64::MAX, (1 << 48) - 1, 0] {
             tree.set_cas(node, cas);

@@ -16,7 +16,7 @@ impl Tree<'_> {
         let parts = item.value.as_slice();
         let entry = item.entry(parts);
         if let [key] = path {
-            let place = self.top_place(item.db, key);
+            let place = self.top_place(key);
             if self.shard.lookup_place(place).is_none() {
                 let value = entry.value_length();
                 self.check(key.len(), value)?;
@@ -27,7 +27,7 @@ impl Tree<'_> {
                 return Ok(Node(index));
             }
         }
-        let node = match self.peek(item.db, path) {
+        let node = match self.peek(path) {
             Some(node) => {
                 if entry.value.is_some() {
                     self.set_value(node, parts)?;
@@ -36,7 +36,7 @@ impl Tree<'_> {
                 self.set_expiry(node, item.expires_ms);
                 node
             }
-            None => self.put(item.db, path, entry)?,
+            None => self.put(path, entry)?,
         };
         let slot = self.shard.slab.slot_mut(node.0);
         slot.access = item.access(slot.access);

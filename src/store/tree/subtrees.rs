@@ -50,7 +50,7 @@ impl Tree<'_> {
 
     /// Puts a subtree under a top-level key, in place of an old one, as the items that it was made of: those below the top keep
     /// their CAS numbers, marks and times.
-    pub(super) fn graft(&mut self, db: u8, key: &[u8], subtree: &Subtree) -> Result<(), Refused> {
+    pub(super) fn graft(&mut self, key: &[u8], subtree: &Subtree) -> Result<(), Refused> {
         let Some(top) = subtree.nodes.first() else {
             return Ok(());
         };
@@ -63,7 +63,7 @@ impl Tree<'_> {
         {
             return Err(Refused::OutOfMemory);
         }
-        let place = self.top_place(db, key);
+        let place = self.top_place(key);
         if let Some(old) = self.shard.lookup_place(place) {
             self.shard.remove(old);
         }

@@ -12,15 +12,13 @@ impl Tree<'_> {
     /// it.
     ///
     /// The parent must exist. Neither the item nor its ancestors are evicted to make room for it.
-    pub fn put(&mut self, db: u8, path: &[&[u8]], entry: Entry<'_>) -> Result<Node, Refused> {
+    pub fn put(&mut self, path: &[&[u8]], entry: Entry<'_>) -> Result<Node, Refused> {
         let (key, above) = path.split_last().ok_or(Refused::NoParent)?;
         self.check(key.len(), entry.value_length())?;
         if above.is_empty() {
-            return self.store_item(self.top_place(db, key), &entry);
+            return self.store_item(self.top_place(key), &entry);
         }
-        let parent = self
-            .walk(db, above, false, false)
-            .ok_or(Refused::NoParent)?;
+        let parent = self.peek(above).ok_or(Refused::NoParent)?;
         self.put_child(parent, key, entry)
     }
 
@@ -73,12 +71,14 @@ impl Tree<'_> {
     }
 
     /// The place of a top-level item with the key that the lock was taken for.
-    pub(super) fn top_place<'k>(&self, db: u8, key: &'k [u8]) -> ItemPlace<'k> {
+    #[inline]
+    pub(super) fn top_place<'k>(&self, key: &'k [u8]) -> ItemPlace<'k> {
+        let HashedKey { hash, db } = self.trim.key;
         ItemPlace {
             parent: NONE,
-            db: self.trim.store.inner_db(db),
+            db,
             key,
-            hash: self.trim.hash,
+            hash,
         }
     }
 
@@ -111,7 +111,6 @@ impl Tree<'_> {
     /// value of `entry` is not looked at.
     pub(crate) fn put_received(
         &mut self,
-        db: u8,
         key: &[u8],
         entry: Entry<'_>,
         mut received: Reservation,
@@ -122,7 +121,7 @@ impl Tree<'_> {
             ..entry
         };
         self.set_aside(NONE, key.len(), received.uncounted())?;
-        let place = self.top_place(db, key);
+        let place = self.top_place(key);
         let there = self.shard.lookup_place(place);
         let index = self.replace_or_insert(there, place, &entry);
         let (at, length) = (received.at, received.length());

@@ -91,7 +91,7 @@ impl Operations<'_> {
             Place::Done(reply) => return counted(&reply),
         }
         self.gather_room(path, LONGEST_NUMBER);
-        let mut tree = self.shared.store.lock(path[0]);
+        let mut tree = self.shared.store.lock(DATABASE, path[0]);
         let node = self.look_up(&mut tree, path);
         if let Some(node) = node.filter(|node| tree.item(*node).value().is_some()) {
             let outcome = change(&mut tree, node, request);
@@ -183,7 +183,7 @@ fn create(
         flags: 0,
         expires_ms: expires_ms(initial.exptime, tree.now_ms()),
     };
-    let stored = tree.put(DATABASE, path, entry);
+    let stored = tree.put(path, entry);
     outcome(tree, stored, initial.number, request, true)
 }
 

@@ -104,13 +104,13 @@ impl Operations<'_> {
 
     /// Drops the copy of a key that a peer has changed.
     pub(in crate::service::memcached) fn drop_copy(&mut self, key: &[u8]) {
-        drop_copy(&mut self.shared.store.lock(key), key);
+        drop_copy(&mut self.shared.store.lock(DATABASE, key), key);
     }
 }
 
 pub(super) fn drop_copy(tree: &mut Tree<'_>, key: &[u8]) {
-    match tree.peek(DATABASE, &[key]) {
+    match tree.peek(&[key]) {
         Some(node) => tree.remove(node),
-        None => tree.note_removal(DATABASE, &[key]),
+        None => tree.note_removal(&[key]),
     }
 }

@@ -28,9 +28,9 @@ impl Operations<'_> {
     /// Invalidates an item.
     pub(crate) fn invalidate(&mut self, path: &[&[u8]], request: &Invalidation) -> DeleteOutcome {
         self.note_change(path[0]);
-        let mut tree = self.shared.store.lock(path[0]);
+        let mut tree = self.shared.store.lock(DATABASE, path[0]);
         let Some(node) = self.look_up(&mut tree, path) else {
-            tree.note_removal(DATABASE, path);
+            tree.note_removal(path);
             self.counts.delete_misses += 1;
             return DeleteOutcome::NotFound;
         };
@@ -45,7 +45,7 @@ impl Operations<'_> {
                 flags: request.flags,
                 expires_ms: expires_ms(request.exptime.unwrap_or(0), tree.now_ms()),
             };
-            if tree.put(DATABASE, path, entry).is_err() {
+            if tree.put(path, entry).is_err() {
                 return DeleteOutcome::NoMemory;
             }
             let cas = request.new_cas.unwrap_or(cas);

@@ -74,7 +74,7 @@ impl Operations<'_> {
         exptime: Option<i64>,
         write: impl FnOnce(&mut FoundItem<'_, '_>) -> Option<R>,
     ) -> GetOutcome<R> {
-        let tree = self.shared.store.lock(path[0]);
+        let tree = self.shared.store.lock(DATABASE, path[0]);
         self.get_locked(tree, path, exptime, write)
     }
 
@@ -98,7 +98,7 @@ impl Operations<'_> {
             Some(Touch::Waits) => return GetOutcome::Fetching,
         };
         let before = self.before_look_up(&tree);
-        let found = tree.find(DATABASE, path);
+        let found = tree.find(path);
         if self.must_wait_for(&mut tree, path, found) {
             return GetOutcome::Fetching;
         }
@@ -137,7 +137,7 @@ impl Operations<'_> {
                 });
             }
         }
-        let mut tree = self.shared.store.lock(path[0]);
+        let mut tree = self.shared.store.lock(DATABASE, path[0]);
         let node = self.look_up(&mut tree, path);
         self.count_touch(node.is_some());
         let node = node?;
@@ -154,7 +154,7 @@ impl Operations<'_> {
     /// Shows an item without a trace of that. Whether there is one.
     pub(crate) fn inspect(&mut self, path: &[&[u8]], write: impl FnOnce(Item<'_>, u64)) -> bool {
         self.counts.cmd_meta += 1;
-        let mut tree = self.shared.store.lock(path[0]);
+        let mut tree = self.shared.store.lock(DATABASE, path[0]);
         let node = self.look_up(&mut tree, path);
         let Some(node) = node.filter(|node| tree.item(*node).value().is_some()) else {
             return false;
@@ -202,7 +202,7 @@ impl Operations<'_> {
     pub(crate) fn ask_ahead(&mut self, key: &[u8]) {
         let mut fetches = std::mem::take(&mut self.fetches);
         if let Some(source) = self.source(key)
-            && self.shared.store.lock(key).peek(DATABASE, &[key]).is_none()
+            && self.shared.store.lock(DATABASE, key).peek(&[key]).is_none()
         {
             fetches.look(source, DATABASE, &[key]);
         }

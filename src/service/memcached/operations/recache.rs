@@ -72,9 +72,9 @@ impl Operations<'_> {
         if request.exptime.is_some() || request.vivify.is_some() {
             self.note_change(path[0]);
         }
-        let mut tree = self.shared.store.lock(path[0]);
+        let mut tree = self.shared.store.lock(DATABASE, path[0]);
         let before = self.before_look_up(&tree);
-        let found = tree.find_unmarked(DATABASE, path);
+        let found = tree.find_unmarked(path);
         if request.vivify.is_none() && self.must_wait_for(&mut tree, path, found) {
             return GetOutcome::Fetching;
         }
@@ -131,7 +131,7 @@ fn create(tree: &mut Tree<'_>, path: &[&[u8]], request: &MetaGet) -> Option<Node
         flags: 0,
         expires_ms: expires_ms(request.vivify?, tree.now_ms()),
     };
-    let node = tree.put(DATABASE, path, entry).ok()?;
+    let node = tree.put(path, entry).ok()?;
     if let Some(cas) = request.new_cas {
         tree.set_cas(node, cas);
     }

@@ -33,10 +33,10 @@ impl Operations<'_> {
             Place::Done(reply) => return deleted(&reply),
         }
         self.shared.prefixes.count(path[0], KeyUse::Delete);
-        let mut tree = self.shared.store.lock(path[0]);
+        let mut tree = self.shared.store.lock(DATABASE, path[0]);
         let outcome = match self.look_up(&mut tree, path) {
             None => {
-                tree.note_removal(DATABASE, path);
+                tree.note_removal(path);
                 DeleteOutcome::NotFound
             }
             Some(node) if expected.is_some_and(|cas| cas != tree.item(node).cas()) => {

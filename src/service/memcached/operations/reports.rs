@@ -3,15 +3,13 @@
 use crate::service::memcached::watch::{EventKinds, LookUp, StoreEvent};
 use crate::store::{Node, Tree};
 
-use super::{
-    DATABASE, Operations, StoreMode, StoreOutcome, StoreRequest, expires_ms, seconds_left,
-};
+use super::{Operations, StoreMode, StoreOutcome, StoreRequest, expires_ms, seconds_left};
 
 impl Operations<'_> {
     /// Looks an item up for a change, and reports that.
     pub(super) fn look_up(&self, tree: &mut Tree<'_>, path: &[&[u8]]) -> Option<Node> {
         let before = self.before_look_up(tree);
-        let node = tree.peek(DATABASE, path);
+        let node = tree.peek(path);
         self.report_look_up(before, tree, path, node);
         node
     }
@@ -67,7 +65,7 @@ fn store_event(
 ) -> StoreEvent {
     let now_ms = tree.now_ms();
     let stored = match outcome {
-        StoreOutcome::Stored { .. } => tree.peek(DATABASE, path),
+        StoreOutcome::Stored { .. } => tree.peek(path),
         _ => None,
     };
     let (expires_ms, length) = match stored.map(|node| tree.item(node)) {

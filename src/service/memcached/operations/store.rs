@@ -132,12 +132,12 @@ impl Operations<'_> {
             // Also on the peer that owns the key.
             self.note_change(path[0]);
         }
-        let mut tree = self.shared.store.lock(path[0]);
+        let mut tree = self.shared.store.lock(DATABASE, path[0]);
         self.report_store(&mut tree, path, request, why, 0);
         if removes {
             match self.look_up(&mut tree, path) {
                 Some(node) => tree.remove(node),
-                None => tree.note_removal(DATABASE, path),
+                None => tree.note_removal(path),
             }
         }
         why
@@ -163,7 +163,7 @@ impl Operations<'_> {
         self.shared.prefixes.count(path[0], KeyUse::Set);
         let length = value.length();
         self.gather_room(path, length);
-        let mut tree = self.shared.store.lock(path[0]);
+        let mut tree = self.shared.store.lock(DATABASE, path[0]);
         match self.store_locked(&mut tree, path, request, value) {
             Ok(StoreOutcome::NoMemory) => {
                 drop(tree);
@@ -214,9 +214,9 @@ impl Operations<'_> {
         let stored = match value {
             NewValue::Bytes(bytes) => {
                 let value: Option<&[&[u8]]> = Some(&[bytes]);
-                tree.put(DATABASE, path, Entry { value, ..entry })
+                tree.put(path, Entry { value, ..entry })
             }
-            NewValue::Received(received) => tree.put_received(DATABASE, path[0], entry, received),
+            NewValue::Received(received) => tree.put_received(path[0], entry, received),
         };
         match stored {
             Ok(node) => {

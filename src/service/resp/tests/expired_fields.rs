@@ -15,11 +15,11 @@ fn expiring() -> (Arc<Store>, Box<dyn Session>, Box<dyn Session>) {
     let open = || service.open(Peer::detached());
     let (mut one, other) = (open(), open());
     fill(&mut *one, "big", 5000, 1);
-    let mut tree = store.lock(b"big");
+    let mut tree = store.lock(0, b"big");
     for number in (0..5000).step_by(50) {
         for (number, seconds) in [(number, 1), (number + 1, 3600)] {
             let name = format!("field{number}");
-            let node = tree.peek(0, &[b"big", name.as_bytes()]).unwrap();
+            let node = tree.peek(&[b"big", name.as_bytes()]).unwrap();
             tree.set_expiry(node, Some(1_000_000_000_000 + 1000 * seconds));
         }
     }

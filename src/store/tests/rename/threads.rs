@@ -24,7 +24,7 @@ impl Shared {
         }
     }
 
-    /// Renames the tree, so many times. Now and then the new name exists in another database, so that the tree is copied.
+    /// Renames the tree, so many times. Now and then the new name exists in another database, or is watched there.
     fn rename(&self, times: usize) {
         let (store, mut at) = (&self.store, 0);
         for time in 0..times {
@@ -63,8 +63,8 @@ impl Shared {
 
     fn write_field(&self, turn: u32) {
         for name in &self.names {
-            let mut tree = self.store.lock(name);
-            if let Some(top) = tree.find(0, &[name]) {
+            let mut tree = self.store.lock(0, name);
+            if let Some(top) = tree.find(&[name]) {
                 let field = (turn % FIELDS).to_le_bytes();
                 tree.put_child(top, &field, value(&[b"new"])).unwrap();
             }
@@ -75,12 +75,12 @@ impl Shared {
     fn store_elsewhere(&self, turn: u32) {
         let name = &self.names[turn as usize % 4];
         self.store
-            .lock(name)
-            .put(1, &[name], value(&[b"v"]))
+            .lock(1, name)
+            .put(&[name], value(&[b"v"]))
             .unwrap();
-        assert!(self.store.lock(name).find(1, &[name]).is_some());
-        let mut tree = self.store.lock(name);
-        let node = tree.peek(1, &[name]).expect("no other thread removes it");
+        assert!(self.store.lock(1, name).find(&[name]).is_some());
+        let mut tree = self.store.lock(1, name);
+        let node = tree.peek(&[name]).expect("no other thread removes it");
         tree.remove(node);
     }
 
@@ -91,13 +91,13 @@ impl Shared {
         self.store.watch(&mut watcher, 2, name);
         assert!(!self.store.has_changed(&watcher));
         self.store
-            .lock(name)
-            .put(2, &[name], value(&[b"v"]))
+            .lock(2, name)
+            .put(&[name], value(&[b"v"]))
             .unwrap();
         assert!(self.store.has_changed(&watcher));
         self.store.unwatch(&mut watcher);
-        let mut tree = self.store.lock(name);
-        let node = tree.peek(2, &[name]).expect("no other thread removes it");
+        let mut tree = self.store.lock(2, name);
+        let node = tree.peek(&[name]).expect("no other thread removes it");
         tree.remove(node);
     }
 
@@ -109,7 +109,7 @@ impl Shared {
         assert!(!self.store.shards.iter().any(watched), "no watch is left");
         self.store.flush_all();
         assert_eq!(self.store.used(), 0);
-        assert!(self.store.placements.hashes().is_empty());
+        assert!(self.store.placements.keys().is_empty());
     }
 }
 
