@@ -96,4 +96,4 @@ pub(crate) use tree::{
     ChildrenRead, CopyOrder, CopyState, Lease, LeaseRefusal, ReadState, TreeCopy,
 };
 pub(crate) use walk::Walk;
-pub(crate) use watch::Watcher;
+pub(crate) use watch::{WatchLook, Watcher};

@@ -52,6 +52,8 @@ mod growth;
 mod removal;
 mod renaming;
 
+pub(super) use expiry::ExpiryWalk;
+
 /// CAS numbers that a shard takes at a time from the store's counter, so that shards seldom contend
 /// for it.
 const CAS_BLOCK: u64 = 64;
@@ -256,13 +258,11 @@ impl Shard {
             self.slab.push_child(parent, index);
             self.renew_cas(parent);
         }
-        self.note_path_change(
-            index,
-            match entry.value {
-                Some(_) => PathChange::Subtree,
-                None => PathChange::Node,
-            },
-        );
+        let change = match entry.value {
+            Some(_) => PathChange::Subtree,
+            None => PathChange::Node,
+        };
+        self.note_path_change(index, change, None);
         if entry.expires_ms.is_some() {
             self.count_one_expiry(index, 1);
         }

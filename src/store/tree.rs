@@ -17,7 +17,7 @@ use std::sync::{Arc, MutexGuard};
 use super::entry::{self, Entry, Item, Node, Refused};
 use super::placements::HashedKey;
 use super::reservation::Reservation;
-use super::shard::{ItemPlace, Shard};
+use super::shard::{ExpiryWalk, ItemPlace, Shard};
 use super::shards::{Store, locked};
 use super::shared_value::SharedValue;
 use super::slot::{FETCHED, KEY_LIMIT, NONE};
@@ -193,15 +193,31 @@ impl<'a> Tree<'a> {
         Some(Node(index))
     }
 
-    /// Removes a top-level key, or its children, if they have expired.
-    pub(super) fn remove_expired(&mut self, key: &[u8]) {
-        if let Some(node) = self.peek(&[key]) {
-            self.shard.remove_expired_children(node.0, self.now_ms);
+    /// Removes a top-level key, or some of its children, if they have expired. The key takes a step, too. If there are no more
+    /// children to look at, returns a time before which nothing else expires.
+    pub(super) fn remove_expired(
+        &mut self,
+        key: &[u8],
+        walk: &mut ExpiryWalk,
+        steps: &mut usize,
+    ) -> Option<u64> {
+        *steps = steps.checked_sub(1)?;
+        let Some(node) = self.peek(&[key]) else {
+            return Some(u64::MAX);
+        };
+        let (shard, now_ms) = (&mut self.shard, self.now_ms);
+        let may_have_expired = shard.slab.child_expiries(node.0).earliest_ms <= now_ms;
+        if may_have_expired && shard.expire_children(node.0, walk, now_ms, steps) {
+            return None;
         }
+        let item = shard.slab.get(node.0 as usize);
+        let expires_ms = item.and_then(|item| item.expires_ms()).unwrap_or(u64::MAX);
+        Some(expires_ms.min(shard.slab.child_expiries(node.0).earliest_ms))
     }
 
     pub(super) fn add_watch(&mut self, key: &[u8], changed: &Arc<AtomicBool>) {
-        self.shard.watched.add(self.trim.key.db, key, changed);
+        let (db, now_ms) = (self.trim.key.db, self.now_ms);
+        self.shard.watched.add(db, key, changed, now_ms);
     }
 
     pub(super) fn remove_watch(&mut self, key: &[u8], changed: &Arc<AtomicBool>) {

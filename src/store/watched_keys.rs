@@ -42,6 +42,8 @@ pub(super) struct KeyWatch {
     db: u8,
     /// The path of a lease below the key.
     lease: Option<Box<[Box<[u8]>]>>,
+    /// The time at which it began, in Unix milliseconds. What had expired by then is no change when it is removed. 0 for a lease.
+    began_ms: u64,
     changed: Weak<AtomicBool>,
 }
 
@@ -82,12 +84,13 @@ impl WatchedKeys {
     }
 
     /// Adds a watch of a key and all below it.
-    pub(super) fn add(&mut self, db: u8, key: &[u8], changed: &Arc<AtomicBool>) {
+    pub(super) fn add(&mut self, db: u8, key: &[u8], changed: &Arc<AtomicBool>, now_ms: u64) {
         self.add_watch(
             key,
             KeyWatch {
                 db,
                 lease: None,
+                began_ms: now_ms,
                 changed: Arc::downgrade(changed),
             },
         );
@@ -101,6 +104,7 @@ impl WatchedKeys {
             KeyWatch {
                 db,
                 lease: Some(below.collect()),
+                began_ms: 0,
                 changed: Arc::downgrade(revoked),
             },
         );
@@ -151,11 +155,18 @@ impl WatchedKeys {
         }
     }
 
-    /// Notes that the item at a path has changed.
-    pub(super) fn note_change(&mut self, db: u8, path: &[&[u8]], change: PathChange) {
+    /// Notes that the item at a path has changed, or was removed because it expired at this time.
+    pub(super) fn note_change(
+        &mut self,
+        db: u8,
+        path: &[&[u8]],
+        change: PathChange,
+        expired_ms: Option<u64>,
+    ) {
         let keeps_leases = self.keeps_leases;
         self.note(db, path, change, |watch| {
-            watch.lease.is_none() || !keeps_leases
+            let was_there = expired_ms.is_none_or(|expired_ms| expired_ms > watch.began_ms);
+            was_there && (watch.lease.is_none() || !keeps_leases)
         });
     }
 

@@ -12,7 +12,7 @@ use super::acl::users::Users;
 use super::client_info::{ClientInfo, shown};
 use super::command_queue::CommandQueue;
 use crate::server::Next;
-use crate::store::{Store, Watcher};
+use crate::store::{Store, WatchLook, Watcher};
 
 /// The client has not authenticated yet.
 pub(crate) const UNAUTHENTICATED: u16 = 1 << 0;
@@ -185,10 +185,12 @@ impl ClientState {
             .is_some_and(|own| own.queue.spoiled)
     }
 
-    /// Whether EXEC must not run the queue: a watched key has changed.
-    pub(crate) fn has_changed_keys(&self, store: &Store) -> bool {
-        let transaction = self.transaction.as_ref();
-        transaction.is_some_and(|own| store.has_changed(&own.watcher))
+    /// Whether EXEC must not run the queue: a watched key has changed. `None` if that is not known after this piece of the look.
+    pub(crate) fn look_for_change(&self, store: &Store, look: &mut WatchLook) -> Option<bool> {
+        match &self.transaction {
+            Some(own) => store.look_for_change(&own.watcher, look),
+            None => Some(false),
+        }
     }
 
     pub(crate) fn transaction(&mut self) -> &mut Transaction {

@@ -1,6 +1,6 @@
 //! The state of a command that is done in pieces, or the rest of its reply, which its session keeps between two turns.
 //!
-//! The commands are in `fields_in_pieces`, `keys_in_pieces`, `hash_random` and `moving`.
+//! The commands are in `fields_in_pieces`, `keys_in_pieces`, `hash_random`, `moving` and `transactions`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::key_walk::KeyWalk;
 use crate::protocol::resp::Reply;
 use crate::service::kept_reply::KeptReply;
 use crate::service::large_read::LargeRead;
-use crate::store::{Item, Store, TreeCopy};
+use crate::store::{Item, Store, TreeCopy, WatchLook};
 
 /// A command that one turn doesn't finish, or a reply that it doesn't send whole.
 pub(crate) enum LargeReply {
@@ -22,6 +22,8 @@ pub(crate) enum LargeReply {
     Drawing(DrawnFields),
     /// A large tree is copied in pieces: the command runs again.
     Copying(Copying),
+    /// EXEC looks at watched keys in pieces: it runs again.
+    Watching(WatchedLook),
     /// The command has run, and its reply is sent in parts.
     Sending(KeptReply),
 }
@@ -39,6 +41,7 @@ impl LargeReply {
             LargeReply::Walking(walk) => walk.bytes(),
             LargeReply::Drawing(drawn) => drawn.bytes(),
             LargeReply::Copying(copying) => copying.copy.bytes(),
+            LargeReply::Watching(_) => 0,
             LargeReply::Sending(reply) => reply.left(),
         }
     }
@@ -58,6 +61,14 @@ impl Copying {
             time: Duration::ZERO,
         }
     }
+}
+
+/// The look at watched keys between two pieces.
+#[derive(Default)]
+pub(crate) struct WatchedLook {
+    pub(super) look: WatchLook,
+    /// The time that its pieces took.
+    pub(super) time: Duration,
 }
 
 /// The form of a reply that has all fields of a hash.

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The store notes every change of a watched key, also one that is undone later. [`Watcher`](crate::store::Watcher) describes the cost.
-//! Each watched key is kept twice: here, and in its shard.
+//! Each watched key is kept twice: here, and in its shard. EXEC looks for watched fields that have expired in pieces, and ends its turn after
+//! each, as a [large read](super::fields_in_pieces) does. The queue runs at once.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use super::acl::{check, note_denial};
 use super::client_state::{CLOSE, MULTI, REPLY_FILTERED, RESTRICTED};
 use super::context::Context;
 use super::errors;
+use super::large_reply::{LargeReply, WatchedLook};
 use super::monitor::show;
 use super::peers;
 use super::session::CommandRunner;
@@ -97,7 +99,9 @@ fn exec(ctx: &mut Context<'_>) {
         return ctx.reply.error("ERR EXEC without MULTI");
     }
     let spoiled = ctx.client.is_spoiled();
-    let changed = ctx.client.has_changed_keys(ctx.store);
+    let Some(changed) = has_changed(ctx, spoiled) else {
+        return;
+    };
     let queued = ctx.client.info.queued_bytes.load(Relaxed) as usize;
     let queue = ctx.client.end_transaction(ctx.store);
     if spoiled {
@@ -123,6 +127,28 @@ fn exec(ctx: &mut Context<'_>) {
     }
     ctx.client.info.show_queue(-1, 0);
     ctx.client.set(REPLY_FILTERED, true);
+}
+
+/// Whether watched keys have changed; `None` if EXEC has to go on with the look in its next turn. If it is `known` that the queue
+/// doesn't run, nothing is looked at.
+fn has_changed(ctx: &mut Context<'_>, known: bool) -> Option<bool> {
+    if known {
+        return Some(true);
+    }
+    let began = Instant::now();
+    let begun = ctx.large.as_mut().and_then(|large| large.take());
+    let mut watched = match begun.map(|large| *large) {
+        Some(LargeReply::Watching(watched)) => watched,
+        _ => WatchedLook::default(),
+    };
+    let changed = ctx.client.look_for_change(ctx.store, &mut watched.look);
+    if changed.is_none() {
+        watched.time += began.elapsed();
+        ctx.keep(LargeReply::Watching(watched));
+        return None;
+    }
+    ctx.earlier = watched.time;
+    changed
 }
 
 /// Runs one command of a transaction.

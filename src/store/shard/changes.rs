@@ -18,11 +18,17 @@ impl Shard {
     /// Notes a change of an item for the clients that watch its top-level key, for leases on its path, and for copies of its tree.
     #[inline]
     pub(in crate::store) fn note_change(&mut self, index: u32) {
-        self.note_path_change(index, PathChange::Subtree);
+        self.note_path_change(index, PathChange::Subtree, None);
     }
 
+    /// `expired_ms` is the time at which the item expired, if it is removed for that.
     #[inline]
-    pub(in crate::store) fn note_path_change(&mut self, index: u32, change: PathChange) {
+    pub(in crate::store) fn note_path_change(
+        &mut self,
+        index: u32,
+        change: PathChange,
+        expired_ms: Option<u64>,
+    ) {
         if !self.copies.is_empty() {
             let is_emptied = !self.slab.slot(index).has_children();
             if self.note_for_copies(index, is_emptied) {
@@ -31,7 +37,7 @@ impl Shard {
         }
         if !self.watched.is_empty() {
             let (db, path) = path_of(&self.slab, index);
-            self.watched.note_change(db, &path, change);
+            self.watched.note_change(db, &path, change, expired_ms);
         }
     }
 

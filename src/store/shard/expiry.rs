@@ -4,12 +4,34 @@
 //! [list](crate::store::child_lists), so that reads of a hash with a million fields don't look at all of them.
 //!
 //! Cost: a look at the item and, if it has no value, at the head of its list. All children are looked at when one of them may have
-//! expired since the last time and either their number is wanted, or each of them has an expiry and not all have expired.
+//! expired since the last time and either their number is wanted, or each of them has an expiry and not all have expired. A
+//! caller that can wait has [`ExpiryWalk`] look at them in pieces.
 
 use super::*;
 
 /// Children whose expiry is checked each time their parent is looked up.
 const FEW_CHILDREN: usize = 64;
+
+/// A walk over an item's children that removes those that have expired. It goes from the end to the front, because the last child moves to
+/// the position of a removed one. So it may be done in pieces, between which others are removed.
+#[derive(Debug)]
+pub(in crate::store) struct ExpiryWalk {
+    /// The children in front of this position have not been looked at.
+    left: usize,
+    /// The times at which those that were looked at expire.
+    earliest_ms: u64,
+    latest_ms: u64,
+}
+
+impl Default for ExpiryWalk {
+    fn default() -> ExpiryWalk {
+        ExpiryWalk {
+            left: usize::MAX,
+            earliest_ms: u64::MAX,
+            latest_ms: 0,
+        }
+    }
+}
 
 impl Shard {
     /// Whether an item is alive; an expired one is removed with its subtree.
@@ -63,27 +85,55 @@ impl Shard {
             self.expire(parent);
             return false;
         }
-        let (mut earliest_ms, mut latest_ms) = (u64::MAX, 0);
-        // From the end, because the last child moves to the position of the removed one.
-        for position in (0..self.slab.children(parent).len()).rev() {
-            let child = self.slab.children(parent)[position];
+        let mut steps = usize::MAX;
+        self.expire_children(parent, &mut ExpiryWalk::default(), now_ms, &mut steps);
+        self.slab.get(parent as usize).is_some()
+    }
+
+    /// Does so many steps of a walk over the children of an item. Returns whether there are more. A parent without a value is gone
+    /// with its last child. If no child was added since the walk began and none has got another expiry, the times in the head of
+    /// the list are right after the last step.
+    pub(in crate::store) fn expire_children(
+        &mut self,
+        parent: u32,
+        walk: &mut ExpiryWalk,
+        now_ms: u64,
+        steps: &mut usize,
+    ) -> bool {
+        loop {
+            let children = self.slab.children(parent);
+            walk.left = walk.left.min(children.len());
+            if walk.left == 0 {
+                break;
+            }
+            if *steps == 0 {
+                return true;
+            }
+            walk.left -= 1;
+            let (child, is_last) = (children[walk.left], children.len() == 1);
+            let items = self.slab.items();
             match self.slab.item(child).expires_ms() {
                 Some(expires_ms) if expires_ms <= now_ms => {
-                    let last = self.slab.children(parent).len() == 1;
                     self.expire(child);
-                    if last {
-                        return self.slab.get(parent as usize).is_some();
+                    if is_last {
+                        return false;
                     }
                 }
                 Some(expires_ms) => {
-                    earliest_ms = earliest_ms.min(expires_ms);
-                    latest_ms = latest_ms.max(expires_ms);
+                    walk.earliest_ms = walk.earliest_ms.min(expires_ms);
+                    walk.latest_ms = walk.latest_ms.max(expires_ms);
                 }
                 None => {}
             }
+            *steps = steps.saturating_sub(1 + items - self.slab.items());
         }
+        let ExpiryWalk {
+            earliest_ms,
+            latest_ms,
+            ..
+        } = *walk;
         self.slab.set_child_expiries(parent, earliest_ms, latest_ms);
-        true
+        false
     }
 
     /// Sets or clears an item's expiry. That alone gives it no new CAS number.

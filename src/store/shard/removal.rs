@@ -14,11 +14,14 @@ impl Shard {
     /// The same; returns the number of items that were freed. A large tree is [detached], with the reason
     /// whether it has expired.
     pub(super) fn remove_tree(&mut self, index: u32, has_expired: bool) -> usize {
+        // An item without an expiry whose children have expired has changed now.
+        let expiry = self.slab.item(index).expires_ms();
+        let expired_ms = expiry.filter(|_| has_expired);
         let (mut removed, mut rest) = self.free_children(index);
         let mut index = index;
         let mut change = PathChange::Subtree;
         loop {
-            self.note_path_change(index, change);
+            self.note_path_change(index, change, expired_ms);
             change = PathChange::Node;
             let parent = match rest.take() {
                 Some(rest) => self.detach(index, rest, has_expired),

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod look;
+
 /// A key or two, one of them with a child, an action of another client, and whether it counts as a change of `k`.
 type Case = (&'static str, fn(&Store), fn(&Store), bool);
 
@@ -14,6 +16,15 @@ fn set(store: &Store) {
 fn set_with_child(store: &Store) {
     set(store);
     put(store, &[b"k", b"child"], value(&[b"1"])).unwrap();
+}
+
+fn set_with_child_to_expire(store: &Store) {
+    set(store);
+    let entry = Entry {
+        expires_ms: Some(START + 10),
+        ..value(&[b"1"])
+    };
+    put(store, &[b"k", b"child"], entry).unwrap();
 }
 
 fn set_to_expire(store: &Store) {
@@ -104,6 +115,41 @@ const CASES: &[Case] = &[
             pass_ten_ms(store);
             store.sweep(usize::MAX);
         },
+        true,
+    ),
+    (
+        "expiry of a child",
+        set_with_child_to_expire,
+        pass_ten_ms,
+        true,
+    ),
+    (
+        "expiry of a child found by the sweep",
+        set_with_child_to_expire,
+        |store| {
+            pass_ten_ms(store);
+            store.sweep(usize::MAX);
+        },
+        true,
+    ),
+    (
+        "expiry of a child before the watch",
+        |store| {
+            set_with_child_to_expire(store);
+            pass_ten_ms(store)
+        },
+        |store| {
+            let _ = store.sweep(usize::MAX);
+        },
+        false,
+    ),
+    (
+        "a child that expired before the watch, stored again",
+        |store| {
+            set_with_child_to_expire(store);
+            pass_ten_ms(store)
+        },
+        |store| _ = put(store, &[b"k", b"child"], value(&[b"1"])),
         true,
     ),
     (

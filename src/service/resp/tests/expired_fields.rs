@@ -63,6 +63,54 @@ fn the_number_of_fields_is_counted_in_pieces_while_expired_ones_are_stored() {
 }
 
 #[test]
+fn fields_that_have_expired_are_looked_for_in_pieces_by_exec_and_not_at_all_by_watch() {
+    let (store, mut one, mut other) = expiring();
+    let ask = |session: &mut dyn Session, line: &str| {
+        let (reply, closed) = converse(session, format!("{line}\r\n").as_bytes(), 1 << 20);
+        assert!(!closed);
+        String::from_utf8(reply).unwrap()
+    };
+    let begin = "WATCH big\r\nMULTI\r\nHGET big field2";
+    let queued = "+OK\r\n+OK\r\n+QUEUED\r\n";
+    store.clock().advance(Duration::from_secs(2));
+    assert_eq!(ask(&mut *one, begin), queued);
+    assert_eq!(store.stats().expired, 0);
+    let mut exec = stepped(&mut *one, "EXEC\r\nPING\r\n");
+    let pieces = exec.pieces(|| {
+        assert_eq!(ask(&mut *other, "HGET big field2"), "$2\r\nv2\r\n");
+    });
+    assert!((9..20).contains(&pieces), "{pieces}");
+    assert_eq!(exec.output, b"*1\r\n$2\r\nv2\r\n+PONG\r\n");
+    let statistics = ask(&mut *one, "INFO commandstats");
+    assert!(statistics.contains("cmdstat_exec:calls=1,"), "{statistics}");
+
+    // The next fields expire after the watch began.
+    assert_eq!(ask(&mut *one, begin), queued);
+    store.clock().advance(Duration::from_secs(3600));
+    let mut exec = stepped(&mut *one, "EXEC\r\nPING\r\n");
+    exec.pieces(|| {});
+    assert_eq!(exec.output, b"*-1\r\n+PONG\r\n");
+    assert_eq!(ask(&mut *one, "DISCARD"), "-ERR DISCARD without MULTI\r\n");
+}
+
+#[test]
+fn a_change_while_exec_looks_for_expired_fields_is_noticed() {
+    let (store, mut one, mut other) = expiring();
+    store.clock().advance(Duration::from_secs(2));
+    converse(&mut *one, b"WATCH big\r\nMULTI\r\nPING\r\n", 4096);
+    let mut exec = stepped(&mut *one, "EXEC\r\n");
+    let mut writes = 0;
+    let pieces = exec.pieces(|| {
+        writes += 1;
+        if writes == 3 {
+            converse(&mut *other, b"HSET big field4999 new\r\n", 4096);
+        }
+    });
+    assert_eq!(pieces, 3);
+    assert_eq!(exec.output, b"*-1\r\n");
+}
+
+#[test]
 fn an_expired_field_is_not_returned_by_commands_that_look_at_some_of_them() {
     let (store, mut one, _) = expiring();
     store.clock().advance(Duration::from_secs(2));
