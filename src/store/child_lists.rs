@@ -12,7 +12,8 @@
 //!
 //! The times say without a look at the children whether one may have expired, and whether all have. They are bounds: a
 //! child that goes, or gets another expiry, doesn't change them, until no child expires or
-//! [`remove_expired_children`](super::shard::Shard::remove_expired_children) has looked at all.
+//! [`remove_expired_children`](super::shard::Shard::remove_expired_children) has looked at all. While the child that expires last
+//! is there, the latest time is exact; a bit beside the number of children that expire says when it may not be.
 
 use zerocopy::FromBytes;
 
@@ -25,10 +26,14 @@ const EXPIRING: usize = 1;
 const EARLIEST: usize = 2;
 const LATEST: usize = 4;
 const HEAD: usize = 6;
+/// The bit of the number of children that expire: the latest time may be too late.
+const INEXACT: u32 = 1 << 31;
 /// The numbers of an empty list.
 const EMPTY: [u32; HEAD] = [0, 0, u32::MAX, u32::MAX, 0, 0];
 /// Children that the shortest list has room for.
 const SHORTEST: usize = 4;
+/// Children that are looked at before all are, those that were added last.
+const NEWEST: usize = 64;
 
 /// The children of a list that have an expiry of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub(super) struct ChildExpiries {
     pub(super) earliest_ms: u64,
     /// None expires after this; 0 if none expires.
     pub(super) latest_ms: u64,
+    /// Whether one expires then.
+    pub(super) is_exact: bool,
 }
 
 fn time_at(list: &[u32], at: usize) -> u64 {
@@ -84,9 +91,10 @@ impl ItemSlab {
             list => list,
         };
         ChildExpiries {
-            count: list[EXPIRING] as usize,
+            count: (list[EXPIRING] & !INEXACT) as usize,
             earliest_ms: time_at(list, EARLIEST),
             latest_ms: time_at(list, LATEST),
+            is_exact: list[EXPIRING] & INEXACT == 0,
         }
     }
 
@@ -95,33 +103,54 @@ impl ItemSlab {
         let Some(list) = self.list_mut(parent) else {
             return;
         };
-        list[EXPIRING] = list[EXPIRING].saturating_add_signed(change);
-        if list[EXPIRING] == 0 {
-            list[EARLIEST..HEAD].copy_from_slice(&EMPTY[EARLIEST..]);
+        let (mut inexact, latest_ms) = (list[EXPIRING] & INEXACT, time_at(list, LATEST));
+        let count = (list[EXPIRING] & !INEXACT).saturating_add_signed(change);
+        if expires_ms >= latest_ms {
+            inexact = if change > 0 { 0 } else { INEXACT };
+        }
+        list[EXPIRING] = count | inexact;
+        if count == 0 {
+            list[EXPIRING..HEAD].copy_from_slice(&EMPTY[EXPIRING..]);
         } else if change > 0 {
             let earliest_ms = time_at(list, EARLIEST).min(expires_ms);
-            let latest_ms = time_at(list, LATEST).max(expires_ms);
             set_time(list, EARLIEST, earliest_ms);
-            set_time(list, LATEST, latest_ms);
+            set_time(list, LATEST, latest_ms.max(expires_ms));
         }
     }
 
-    /// Replaces the times at which children expire, if any of them does.
-    pub(super) fn set_child_expiries(&mut self, parent: u32, earliest_ms: u64, latest_ms: u64) {
+    /// Replaces the time before which no child expires, if any of them does.
+    pub(super) fn set_earliest_expiry(&mut self, parent: u32, earliest_ms: u64) {
         if let Some(list) = self.list_mut(parent) {
             set_time(list, EARLIEST, earliest_ms);
-            set_time(list, LATEST, latest_ms);
         }
     }
 
-    /// Whether one of an item's children has not expired itself. Constant time, unless all children have an expiry and only
-    /// some have expired: then they are looked at, the newest first, until one is found.
-    pub(super) fn has_live_child(&self, parent: u32, now_ms: u64) -> bool {
+    /// The same for the time at which the last of them expires.
+    pub(super) fn set_latest_expiry(&mut self, parent: u32, latest_ms: u64) {
+        if let Some(list) = self.list_mut(parent) {
+            set_time(list, LATEST, latest_ms);
+            list[EXPIRING] &= !INEXACT;
+        }
+    }
+
+    /// Whether one of an item's children has not expired itself. Constant time, unless all children have an expiry, some have
+    /// expired, and the child that would have expired last was removed since the last look: then all are looked at once.
+    pub(super) fn has_live_child(&mut self, parent: u32, now_ms: u64) -> bool {
         let (children, expiries) = (self.children(parent), self.child_expiries(parent));
-        let lives = |child: &u32| !self.item(*child).is_expired(now_ms);
-        expiries.count < children.len()
-            || expiries.earliest_ms > now_ms
-            || expiries.latest_ms > now_ms && children.iter().rev().any(lives)
+        if expiries.count < children.len() || expiries.earliest_ms > now_ms {
+            return true;
+        }
+        if expiries.is_exact || expiries.latest_ms <= now_ms {
+            return expiries.latest_ms > now_ms;
+        }
+        let mut newest = children.iter().rev().take(NEWEST);
+        if newest.any(|child| !self.item(*child).is_expired(now_ms)) {
+            return true;
+        }
+        let times = children.iter().map(|child| self.item(*child).expires_ms());
+        let latest_ms = times.flatten().max().unwrap_or(0);
+        self.set_latest_expiry(parent, latest_ms);
+        latest_ms > now_ms
     }
 
     /// Adds a child at the end.

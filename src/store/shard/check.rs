@@ -97,5 +97,6 @@ impl Shard {
         let (earliest, latest) = (times.clone().min(), times.max());
         assert!(expiries.earliest_ms <= earliest.unwrap_or(u64::MAX));
         assert!(expiries.latest_ms >= latest.unwrap_or(0));
+        assert!(!expiries.is_exact || expiries.latest_ms == latest.unwrap_or(0));
     }
 }

@@ -4,8 +4,9 @@
 //! [list](crate::store::child_lists), so that reads of a hash with a million fields don't look at all of them.
 //!
 //! Cost: a look at the item and, if it has no value, at the head of its list. All children are looked at when one of them may have
-//! expired since the last time and either their number is wanted, or each of them has an expiry and not all have expired. A
-//! caller that can wait has [`ExpiryWalk`] look at them in pieces.
+//! expired since the last time and their number is wanted. A caller that can wait has [`ExpiryWalk`] look at them in pieces. They are
+//! also looked at if each of them has an expiry, some have expired, and the one that would have expired last was removed
+//! since the last time.
 
 use super::*;
 
@@ -132,7 +133,8 @@ impl Shard {
             latest_ms,
             ..
         } = *walk;
-        self.slab.set_child_expiries(parent, earliest_ms, latest_ms);
+        self.slab.set_earliest_expiry(parent, earliest_ms);
+        self.slab.set_latest_expiry(parent, latest_ms);
         false
     }
 

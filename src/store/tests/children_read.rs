@@ -210,3 +210,39 @@ proptest! {
 fn get_top(store: &Store) -> bool {
     store.lock(0, TOP).peek(PATH).is_some()
 }
+
+/// When all children have an expiry and some have expired, a look-up doesn't look at all children, except for the first one
+/// after a removal of the child that expires last.
+#[test]
+fn the_last_expiry_of_children_is_exact_after_each_look_up() {
+    let store = store();
+    let number = |number: u64| number.to_le_bytes();
+    put(&store, &[b"k"], Entry::default()).unwrap();
+    for child in 0..500 {
+        let life = if child < 3 { 1000 + child } else { 10 };
+        let entry = Entry {
+            expires_ms: Some(START + life),
+            ..value(&[b"v"])
+        };
+        put(&store, &[b"k", &number(child)], entry).unwrap();
+    }
+    let latest = || {
+        let node = store.lock(0, b"k").peek(&[b"k"])?;
+        let number = store.shard_of(store.hashed(0, b"k"));
+        let expiries = locked(&store.shards[number]).slab.child_expiries(node.0);
+        assert!(expiries.is_exact);
+        Some(expiries.latest_ms - START)
+    };
+    store.clock().advance(Duration::from_millis(10));
+    assert_eq!(latest(), Some(1002));
+    for (child, expected) in [(2, Some(1001)), (0, Some(1001)), (1, None)] {
+        let mut tree = store.lock(0, b"k");
+        let node = tree.peek(&[b"k", &number(child)]).unwrap();
+        tree.remove(node);
+        drop(tree);
+        store.check();
+        assert_eq!(latest(), expected);
+    }
+    assert_eq!(store.len(0), 0);
+    store.check();
+}

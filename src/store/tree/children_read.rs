@@ -118,8 +118,8 @@ impl Tree<'_> {
     }
 
     /// Whether a node has children that haven't expired.
-    pub(crate) fn has_live_child(&self, node: Node) -> bool {
-        let slab = &self.shard.slab;
+    pub(crate) fn has_live_child(&mut self, node: Node) -> bool {
+        let slab = &mut self.shard.slab;
         !slab.children(node.0).is_empty() && slab.has_live_child(node.0, self.now_ms)
     }
 
@@ -205,8 +205,7 @@ impl Tree<'_> {
         let slab = &mut self.shard.slab;
         if read.children() == slab.children(read.node).len() {
             let times = read.pages.iter().filter_map(|page| page.expires_ms);
-            let latest_ms = slab.child_expiries(read.node).latest_ms;
-            slab.set_child_expiries(read.node, times.min().unwrap_or(u64::MAX), latest_ms);
+            slab.set_earliest_expiry(read.node, times.min().unwrap_or(u64::MAX));
         }
     }
 
