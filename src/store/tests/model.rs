@@ -9,9 +9,11 @@ use super::*;
 
 mod nested_maps;
 mod operations;
+mod watches;
 
 use nested_maps::{Model, ModelNode};
-use operations::{Operation, step};
+use operations::{Operation, cases, step};
+use watches::ModelWatch;
 
 type Key = Vec<u8>;
 
@@ -20,6 +22,7 @@ type Key = Vec<u8>;
 struct StoreAndModel {
     store: Arc<Store>,
     model: Model,
+    watches: Vec<ModelWatch>,
     bounded: bool,
 }
 
@@ -40,6 +43,7 @@ impl StoreAndModel {
         StoreAndModel {
             store: Arc::new(Store::new(config, Clock::manual(START))),
             model: Model::new(),
+            watches: Vec::new(),
             bounded,
         }
     }
@@ -259,6 +263,15 @@ impl StoreAndModel {
                     self.model.databases[usize::from(b)].insert(to, naive);
                 }
             }
+            Operation::Watch(db, key) => {
+                let watch = ModelWatch::begin(&self.store, &mut self.model, db, key);
+                self.watches.push(watch);
+            }
+            Operation::EndWatches => {
+                for watch in self.watches.drain(..) {
+                    watch.end(&self.store, &mut self.model, self.bounded);
+                }
+            }
             Operation::Advance(ms) => {
                 self.store.clock().advance(Duration::from_millis(ms));
                 self.model.now_ms += ms;
@@ -347,7 +360,7 @@ fn within(node: &ModelNode, model: &ModelNode) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_store_that_never_fills_is_the_model(steps in prop::collection::vec(step(40), 1..150)) {

@@ -22,6 +22,8 @@ pub(super) enum Operation {
     Children(u8, Vec<Key>),
     Move(u8, Key, u8, Key),
     Copy(u8, Key, u8, Key),
+    Watch(u8, Key),
+    EndWatches,
     Advance(u64),
     Sweep(usize),
     FreePiece,
@@ -29,6 +31,12 @@ pub(super) enum Operation {
     FlushAt(u8, u64),
     Swap,
     Compare,
+}
+
+/// The number of sequences that each test runs: `LARDER_CASES`, or a few.
+pub(super) fn cases() -> u32 {
+    let cases = std::env::var("LARDER_CASES").ok();
+    cases.map_or(150, |cases| cases.parse().expect("a number of cases"))
 }
 
 pub(super) fn key() -> impl Strategy<Value = Key> {
@@ -62,11 +70,13 @@ pub(super) fn step(longest: usize) -> impl Strategy<Value = Operation> {
         1 => (0..2u8, path(), 0..3u32).prop_map(|(db, path, flags)| Operation::SetFlags(db, path, flags)),
         2 => (0..2u8, path(), lifetime()).prop_map(|(db, path, life)| Operation::SetExpiry(db, path, life)),
         2 => (0..2u8, path()).prop_map(|(db, path)| Operation::Remove(db, path)),
-        1 => (0..2u8, key()).prop_map(|(db, key)| Operation::Grow(db, key)),
+        3 => (0..2u8, key()).prop_map(|(db, key)| Operation::Grow(db, key)),
         4 => (0..2u8, path()).prop_map(|(db, path)| Operation::Find(db, path)),
         2 => (0..2u8, path()).prop_map(|(db, path)| Operation::Children(db, path)),
-        4 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Operation::Move(a, from, b, to)),
-        1 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Operation::Copy(a, from, b, to)),
+        6 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Operation::Move(a, from, b, to)),
+        4 => (0..2u8, key(), 0..2u8, key()).prop_map(|(a, from, b, to)| Operation::Copy(a, from, b, to)),
+        3 => (0..2u8, key()).prop_map(|(db, key)| Operation::Watch(db, key)),
+        2 => Just(Operation::EndWatches),
         4 => (1..20u64).prop_map(Operation::Advance),
         1 => (1..300usize).prop_map(Operation::Sweep),
         1 => Just(Operation::FreePiece),
