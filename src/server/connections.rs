@@ -171,6 +171,12 @@ impl Connection {
     pub(super) fn last_active(&self) -> u64 {
         self.active.load(Relaxed)
     }
+
+    /// Whether bytes have passed since this time, in milliseconds.
+    pub(super) fn was_active_since(&self, time: u64) -> bool {
+        let last = self.last_active();
+        last > self.opened && last >= time
+    }
 }
 
 impl std::fmt::Debug for Connection {

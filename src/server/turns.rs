@@ -58,6 +58,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -75,6 +76,7 @@ pub(super) use balance::WorkerGroup;
 use balance::{Balance, Incoming};
 use client::{Client, TurnOutcome, WaitFor, WorkerBuffers};
 use pieces::PieceShare;
+use polling::Talkers;
 use timer::Timer;
 
 /// The token of the waker; connections have their slot's number.
@@ -141,6 +143,8 @@ impl Worker {
             draining: false,
             connections,
             index,
+            has_received: false,
+            talkers: Talkers::default(),
         };
         let worker = Worker {
             poll,
@@ -215,12 +219,17 @@ impl Worker {
     /// Waits for events: polls for a moment if a core is idle, then sleeps.
     fn wait(&mut self, events: &mut Events, balance: &mut Balance) -> io::Result<()> {
         let timeout = self.timeout();
-        if timeout != Some(Duration::ZERO) && !self.clients.is_empty() && balance.may_poll() {
+        if timeout == Some(Duration::ZERO) {
+            return self.poll.poll(events, timeout);
+        }
+        let few_talk = self.buffers.talkers.are_few(self.buffers.now);
+        if !self.clients.is_empty() && few_talk && balance.may_poll() {
             balance.polled(polling::poll(&mut self.poll, events)?, !events.is_empty());
             if !events.is_empty() {
                 return Ok(());
             }
         }
+        self.buffers.has_received = false;
         self.poll.poll(events, timeout)
     }
 
@@ -267,6 +276,10 @@ impl Worker {
         if !client.hung_up && self.pieces.is_used_up(now, received) {
             client.timer = Timer::of_rest(now);
             return self.after_turn(key, Ok(WaitFor::Time));
+        }
+        if self.pieces.gives_way(self.buffers.has_received) {
+            thread::sleep(pieces::A_MOMENT);
+            self.buffers.has_received = false;
         }
         let began = Instant::now();
         self.serve_turn(key);

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 
+use super::polling::Talkers;
 use super::timer::Timer;
 use crate::server::acceptor::Accepted;
-use crate::server::connections::{Connections, Membership};
+use crate::server::connections::{Connection, Connections, Membership};
 use crate::server::guard::GuardedSession;
 use crate::server::limits::READ_AT_ONCE;
 use crate::server::service::{Insertion, Next};
@@ -36,12 +37,25 @@ pub(super) struct WorkerBuffers {
     pub(super) draining: bool,
     pub(super) connections: Arc<Connections>,
     pub(super) index: usize,
+    /// Bytes have arrived since the worker last slept.
+    pub(super) has_received: bool,
+    /// The clients that it may poll for.
+    pub(super) talkers: Talkers,
 }
 // ANCHOR_END: buffers
 
 impl WorkerBuffers {
     pub(super) fn traffic(&self) -> &Traffic {
         self.connections.traffic(self.index)
+    }
+
+    /// Notes that so many bytes have arrived on a connection.
+    fn note_arrival(&mut self, connection: &Connection, count: usize) {
+        self.talkers
+            .note(self.now, |since| connection.was_active_since(since));
+        connection.touch(self.now);
+        self.has_received = true;
+        self.traffic().read(count);
     }
 }
 
@@ -225,8 +239,7 @@ impl Client {
                 return Ok(TurnOutcome::NoReply(WaitFor::Close));
             }
             self.more = more || self.fin;
-            self.membership.connection.touch(buffers.now);
-            buffers.traffic().read(n);
+            buffers.note_arrival(&self.membership.connection, n);
             // ANCHOR_END: read
             // ANCHOR: session
             if self.input.is_empty() {
@@ -311,8 +324,7 @@ impl Client {
             return Ok(Some(TurnOutcome::NoReply(WaitFor::Close)));
         }
         self.more = more || self.fin;
-        self.membership.connection.touch(buffers.now);
-        buffers.traffic().read(n);
+        buffers.note_arrival(&self.membership.connection, n);
         let next = self.session.arrived(n, &mut buffers.output);
         let reply = start..buffers.output.len();
         Ok(Some(TurnOutcome::Reply(reply, next)))
