@@ -31,6 +31,8 @@ use super::step::ReadProgress;
 const LISTING_LIMIT: usize = 16 * 1024 * 1024;
 /// Children that are listed at once.
 const SMALL: usize = 512;
+/// The end of a reply with such a list.
+const LISTING_END: &[u8] = b"]\r\nEND\r\n";
 /// Bytes of such a list after which it is begun again, in pieces.
 const SMALL_LISTING: usize = 64 << 10;
 
@@ -147,24 +149,22 @@ impl TurnContext<'_> {
             return ReadProgress::Unfinished;
         }
         self.count_earlier(listing.past.time);
-        let reply = KeptReply::new(listing_pages(listing.children, path));
+        let reply = listing_reply(listing.children, path);
         self.large = Some(Box::new(LargeListing::Sending(reply)));
         ReadProgress::Done
     }
 }
 
 /// The reply with the names that were read, each of which has a comma in front.
-fn listing_pages(children: ChildrenRead, path: Words<'_>) -> Vec<Vec<u8>> {
+fn listing_reply(children: ChildrenRead, path: Words<'_>) -> KeptReply {
     let mut head = Vec::new();
     reply::value_line(&mut head, path, 0, children.bytes() + 1, None);
-    let mut pages = vec![head];
-    pages.extend(children.into_pages());
-    let first = pages[1..].iter_mut().find_map(|page| page.first_mut());
+    let mut pages = children.into_pages();
+    let first = pages.iter_mut().find_map(|page| page.first_mut());
     if let Some(comma) = first {
         *comma = b'[';
     }
-    pages.push([b"]\r\n", reply::END].concat());
-    pages
+    KeptReply::new(head, pages).with_tail(LISTING_END)
 }
 
 /// The names of a node's children; `None` if the array would be longer than the limit, about.

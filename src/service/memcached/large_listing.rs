@@ -16,7 +16,7 @@ impl LargeListing {
     pub(super) fn bytes(&self) -> usize {
         match self {
             LargeListing::Reading(large) => large.children.bytes(),
-            LargeListing::Sending(reply) => reply.left(),
+            LargeListing::Sending(reply) => reply.bytes(),
         }
     }
 }

@@ -111,9 +111,8 @@ impl Context<'_> {
                 let mut head = Vec::new();
                 let count = large.children.children();
                 (form.head)(&mut Reply::new(&mut head, resp3, usize::MAX), count);
-                let mut pages = vec![head];
-                pages.extend(large.children.into_pages());
-                self.keep(LargeReply::Sending(KeptReply::new(pages)));
+                let reply = KeptReply::new(head, large.children.into_pages());
+                self.keep(LargeReply::Sending(reply));
             }
             ReadState::Gone => {
                 self.earlier = large.past.time;

@@ -205,8 +205,6 @@ impl Context<'_> {
         self.earlier = drawn.time;
         let mut head = Vec::new();
         (form.head)(&mut Reply::new(&mut head, resp3, usize::MAX), drawn.count);
-        let mut pages = vec![head];
-        pages.extend(drawn.pages);
-        self.keep(LargeReply::Sending(KeptReply::new(pages)));
+        self.keep(LargeReply::Sending(KeptReply::new(head, drawn.pages)));
     }
 }

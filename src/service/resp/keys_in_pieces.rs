@@ -96,7 +96,6 @@ impl Context<'_> {
         let mut reply = Reply::new(&mut first, self.reply.resp3(), usize::MAX);
         head(&mut reply, walk.cursor);
         reply.array(count);
-        let pages = std::iter::once(first).chain(pages).collect();
-        self.keep(LargeReply::Sending(KeptReply::new(pages)));
+        self.keep(LargeReply::Sending(KeptReply::new(first, pages)));
     }
 }

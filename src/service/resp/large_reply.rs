@@ -42,7 +42,7 @@ impl LargeReply {
             LargeReply::Drawing(drawn) => drawn.bytes(),
             LargeReply::Copying(copying) => copying.copy.bytes(),
             LargeReply::Watching(_) => 0,
-            LargeReply::Sending(reply) => reply.left(),
+            LargeReply::Sending(reply) => reply.bytes(),
         }
     }
 }

@@ -38,6 +38,9 @@ pub(crate) struct ChildrenRead {
     /// Children of a page.
     page: usize,
     pages: Vec<Page>,
+    /// The bytes of each page. The list has its whole length from the beginning: so it lies below the bytes in memory, and
+    /// their memory can go back to the system before that of the list.
+    bytes_of: Vec<Vec<u8>>,
     changes: ReadChanges,
     pieces: usize,
     bytes: usize,
@@ -57,7 +60,6 @@ pub(crate) enum ReadState {
 /// Some children, one after the other.
 #[derive(Debug, Default)]
 struct Page {
-    bytes: Vec<u8>,
     children: usize,
     /// The time at which the first of them expires, in Unix milliseconds.
     expires_ms: Option<u64>,
@@ -83,14 +85,15 @@ impl ChildrenRead {
 
     /// The collected bytes, in the order of the children.
     pub(crate) fn into_pages(self) -> Vec<Vec<u8>> {
-        self.pages.into_iter().map(|page| page.bytes).collect()
+        self.bytes_of
     }
 
     /// Drops the pages behind so many.
     fn truncate(&mut self, pages: usize) {
         if pages < self.pages.len() {
-            let dropped = self.pages.drain(pages..);
-            self.bytes -= dropped.map(|page| page.bytes.len()).sum::<usize>();
+            self.pages.truncate(pages);
+            let dropped = self.bytes_of.drain(pages..);
+            self.bytes -= dropped.map(|bytes| bytes.len()).sum::<usize>();
             let mut changed = self.changes.lock();
             changed.read = pages;
             changed.numbers.split_off(&pages);
@@ -140,6 +143,7 @@ impl Tree<'_> {
             node: node.0,
             page,
             pages: Vec::new(),
+            bytes_of: Vec::with_capacity(self.listed_children(node).div_ceil(page)),
             changes: self.shard.slab.reads.begin(node.0, page),
             pieces: 0,
             bytes: 0,
@@ -178,6 +182,7 @@ impl Tree<'_> {
         read.pieces += 1;
         if read.pages.len() < pages {
             read.pages.push(Page::default());
+            read.bytes_of.push(Vec::new());
             self.collect(read, read.pages.len() - 1, &mut form);
             read.changes.lock().read = read.pages.len();
             if read.pages.len() < pages {
@@ -237,10 +242,10 @@ impl Tree<'_> {
         let first = number * read.page;
         let end = children.len().min(first + read.page);
         let mean = read.bytes / read.pages.len();
-        let page = &mut read.pages[number];
-        read.bytes -= page.bytes.len();
-        page.bytes.clear();
-        page.bytes.reserve(mean + mean / 16);
+        let (page, bytes) = (&mut read.pages[number], &mut read.bytes_of[number]);
+        read.bytes -= bytes.len();
+        bytes.clear();
+        bytes.reserve(mean + mean / 16);
         (page.children, page.expires_ms) = (0, None);
         for &child in &children[first..end] {
             let item = self.item(Node(child));
@@ -250,8 +255,8 @@ impl Tree<'_> {
             let expiries = [page.expires_ms, item.expires_ms()];
             page.expires_ms = expiries.into_iter().flatten().min();
             page.children += 1;
-            form(&mut page.bytes, &item);
+            form(bytes, &item);
         }
-        read.bytes += page.bytes.len();
+        read.bytes += bytes.len();
     }
 }
