@@ -1,18 +1,21 @@
 //! The state of HRANDFIELD with a large count between two pieces. The command is in `hash_random`.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use ahash::RandomState;
 
 use super::random_order::{RandomOrder, random_below};
 use crate::store::{Item, Node, Tree};
 
-/// Fields that are drawn in a piece: a lock is held for about a hundred microseconds.
-const PIECE: usize = 512;
+/// Fields that are drawn in a piece: a lock is held for some tens of microseconds.
+const PIECE: usize = 64;
 /// Bytes of a page of the reply, about.
 const PAGE: usize = 32 << 10;
 /// Bytes that a noted name takes, about.
 const NOTED: usize = 20;
+/// Sets of noted names, a power of two. One set of half a million names took 8 ms to grow.
+const SETS: usize = 256;
 
 /// The number of fields that a command asks for.
 #[derive(Debug, Clone, Copy)]
@@ -28,9 +31,7 @@ pub(crate) struct DrawnFields {
     order: RandomOrder,
     /// The number of positions of the order that were looked at.
     looked: usize,
-    /// Hashes of the names, if no field may repeat. One that has moved to another position isn't drawn again.
-    names: HashSet<u64>,
-    hasher: RandomState,
+    names: NotedNames,
     pub(super) count: usize,
     pub(super) pages: Vec<Vec<u8>>,
     bytes: usize,
@@ -38,13 +39,42 @@ pub(crate) struct DrawnFields {
     pub(super) time: Duration,
 }
 
+/// The names of the fields that were drawn, if no field may repeat: one that has moved to another position isn't drawn again.
+///
+/// They are noted by their hashes, in several sets, because a set that grows moves all that it has at once.
+struct NotedNames {
+    sets: Vec<HashSet<u64, RandomState>>,
+    hasher: RandomState,
+    count: usize,
+}
+
+impl NotedNames {
+    fn new() -> NotedNames {
+        NotedNames {
+            sets: Vec::new(),
+            hasher: RandomState::new(),
+            count: 0,
+        }
+    }
+
+    /// Notes a name. Returns whether it is new.
+    fn insert(&mut self, name: &[u8]) -> bool {
+        if self.sets.is_empty() {
+            self.sets.resize_with(SETS, HashSet::default);
+        }
+        let hash = self.hasher.hash_one(name);
+        let is_new = self.sets[hash as usize % SETS].insert(hash);
+        self.count += usize::from(is_new);
+        is_new
+    }
+}
+
 impl DrawnFields {
     pub(super) fn new(fields: usize) -> DrawnFields {
         DrawnFields {
             order: RandomOrder::new(fields),
             looked: 0,
-            names: HashSet::new(),
-            hasher: RandomState::new(),
+            names: NotedNames::new(),
             count: 0,
             pages: Vec::new(),
             bytes: 0,
@@ -54,7 +84,7 @@ impl DrawnFields {
 
     /// Bytes that the session keeps.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.names.len() * NOTED
+        self.bytes + self.names.count * NOTED
     }
 
     pub(super) fn is_whole(&self, wanted: FieldCount) -> bool {
@@ -85,7 +115,7 @@ impl DrawnFields {
                 continue;
             };
             let field = tree.item(node);
-            if !wanted.may_repeat && !self.names.insert(self.hasher.hash_one(field.key())) {
+            if !wanted.may_repeat && !self.names.insert(field.key()) {
                 continue;
             }
             if self.pages.last().is_none_or(|page| page.len() >= PAGE) {

@@ -1,7 +1,8 @@
 //! Random numbers, and the numbers below a length in a random order.
 
 use std::cell::Cell;
-use std::hash::{BuildHasher, RandomState};
+
+use ahash::RandomState;
 
 /// The numbers below a length in a random order, without a list of them.
 ///

@@ -33,12 +33,12 @@ fn a_positive_count_gives_so_many_different_fields_and_a_negative_one_exactly_as
         converse(&mut *session, format!("{hello}\r\n").as_bytes(), 4096);
         for (count, fields, pieces) in [
             (1024, 1024, 0..1),
-            (1025, 1025, 2..10),
-            (4999, 4999, 9..20),
+            (1025, 1025, 16..20),
+            (4999, 4999, 78..100),
             (5000, 5000, 19..40),
             (1_000_000, 5000, 19..40),
             (-1024, 1024, 0..1),
-            (-20_000, 20_000, 39..80),
+            (-20_000, 20_000, 312..320),
         ] {
             let (reply, done) = ask(&mut *session, &format!("HRANDFIELD big {count}"), || {});
             assert!(pieces.contains(&done), "{count}: {done}");
@@ -75,8 +75,8 @@ fn fields_that_others_write_meanwhile_are_drawn_once_and_removed_ones_no_more() 
     let mut number = 0;
     let (reply, pieces) = ask(&mut *one, "HRANDFIELD big 4000", || {
         number += 1;
-        let lines: String = (0..100)
-            .map(|at| format!("HDEL big field{}\r\n", number * 100 + at))
+        let lines: String = (0..12)
+            .map(|at| format!("HDEL big field{}\r\n", number * 12 + at))
             .collect();
         converse(
             &mut *other,
@@ -84,7 +84,7 @@ fn fields_that_others_write_meanwhile_are_drawn_once_and_removed_ones_no_more() 
             4096,
         );
     });
-    assert!(pieces >= 7, "{pieces}");
+    assert!(pieces >= 55, "{pieces}");
     let names = elements(&reply);
     let different: HashSet<&String> = names.iter().collect();
     assert_eq!(different.len(), names.len());
