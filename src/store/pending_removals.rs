@@ -11,8 +11,9 @@ pub(super) const AT_ONCE: usize = 512;
 pub(super) const PIECE: usize = 256;
 /// Steps in place of one eviction.
 pub(super) const PER_EVICTION: usize = 64;
-/// Steps of a write that needs no memory.
-pub(super) const PER_WRITE: usize = 32;
+/// Steps of a write that needs no memory: two items are freed for each that comes. A command that writes many takes so many
+/// steps for each of them under one lock.
+pub(super) const PER_WRITE: usize = 4;
 
 /// A tree that no path leads to.
 #[derive(Debug)]

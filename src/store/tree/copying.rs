@@ -28,8 +28,8 @@ use super::copy_piece::CopyPiece;
 use crate::store::entry::Refused;
 use crate::store::shards::{Store, locked};
 
-/// Items of a piece: the locks are held for about a hundred microseconds.
-const PIECE: usize = 128;
+/// Items of a piece: the locks are held for some tens of microseconds.
+const PIECE: usize = 64;
 /// Copies that were begun again, after which one is done at once.
 const MOST_RESTARTS: u8 = 3;
 /// Noted changes, after which the rest of a copy is done at once.
