@@ -64,6 +64,15 @@ fn items(store: &Store) -> u64 {
     store.stats().items
 }
 
+/// Lets a key expire, which is still stored then.
+fn expire(store: &Store, key: &[u8]) {
+    let mut tree = store.lock(0, key);
+    let node = tree.peek(&[key]).unwrap();
+    tree.set_expiry(node, Some(START + 1));
+    drop(tree);
+    store.clock().advance(Duration::from_millis(1));
+}
+
 fn rename(store: &Store, from: (u8, &[u8]), to: (u8, &[u8])) {
     assert_eq!(store.rename(from, to), Some(Ok(())));
     store.check();
@@ -197,20 +206,26 @@ fn a_tree_is_moved_to_another_database_with_all_below_it() {
 #[test]
 fn a_placement_ends_when_nothing_lives_under_the_name() {
     type End = fn(&Store, &[u8]);
-    let ends: [(&str, End); 6] = [
+    let ends: [(&str, End); 7] = [
         ("a removal", |store, key| {
             let mut tree = store.lock(0, key);
             let node = tree.peek(&[key]).unwrap();
             tree.remove(node);
         }),
         ("a look-up that finds it expired", |store, key| {
-            let mut tree = store.lock(0, key);
-            let node = tree.peek(&[key]).unwrap();
-            tree.set_expiry(node, Some(START + 1));
-            drop(tree);
-            store.clock().advance(Duration::from_millis(1));
+            expire(store, key);
             assert_eq!(get(store, &[key]), None);
         }),
+        (
+            "a rename to its home that finds it expired",
+            |store, key| {
+                expire(store, key);
+                let mut names = (0..u32::MAX).map(|number| format!("other {number}"));
+                let name = names.find(|name| home(store, name.as_bytes()) == home(store, key));
+                let name = name.expect("hashes name every shard");
+                assert_eq!(store.rename((0, key), (0, name.as_bytes())), None);
+            },
+        ),
         ("a flush", |store, _| store.flush(0)),
         ("another name", |store, key| {
             rename(store, (0, key), (0, &names(store)[2]));
@@ -219,11 +234,7 @@ fn a_placement_ends_when_nothing_lives_under_the_name() {
         (
             "another key that is renamed, after a sweep",
             |store, key| {
-                let mut tree = store.lock(0, key);
-                let node = tree.peek(&[key]).unwrap();
-                tree.set_expiry(node, Some(START + 1));
-                drop(tree);
-                store.clock().advance(Duration::from_millis(1));
+                expire(store, key);
                 store.sweep(usize::MAX);
                 assert_eq!(placement(store, key), Some(0));
                 assert_eq!(store.rename((0, b"none"), (0, b"other")), None);

@@ -19,6 +19,7 @@
 use crate::store::entry::Refused;
 use crate::store::placements::HashedKey;
 use crate::store::shard::ItemPlace;
+use crate::store::shard_choice::ShardPair;
 use crate::store::shards::Store;
 use crate::store::slot::NONE;
 
@@ -74,9 +75,14 @@ impl Store {
         has_room: bool,
     ) -> InPlace {
         let now_ms = self.now();
-        let pair = self.lock_pair([from, to]);
-        let number = pair.numbers[0];
-        let mut tree = Tree::new(self, pair.first, from, now_ms);
+        let ShardPair {
+            numbers: [number, _],
+            first,
+            second,
+        } = self.lock_pair([from, to]);
+        let mut tree = Tree::new(self, first, from, now_ms);
+        // Released before the tree's guard, which may lock other shards when it goes.
+        let second = second;
         tree.is_placed = number != self.home_of(from.hash);
         let Some(node) = tree.peek(&[name]) else {
             return InPlace::Missing;
@@ -91,7 +97,7 @@ impl Store {
             key: new_name,
             hash: to.hash,
         };
-        if let Some(mut other) = pair.second {
+        if let Some(mut other) = second {
             let old = other.lookup_place(place);
             let may_be_placed = (has_room || number == self.home_of(to.hash))
                 && tree.shard.is_larger(node.0, NODES, BYTES)
