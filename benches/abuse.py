@@ -7,7 +7,7 @@ The clients send 2,000 requests a second, and latency counts from the time at wh
 time from them wherever it spends it. So each round measures the clients alone, beside the abuser, and beside a process that
 only computes, for as much processor time as the abuser and larder needed in that round beyond what the clients need. Where the
 first ratio is above 2 and the second is not, the abuser has taken its share of the machine, and nothing in larder has waited.
-The last column is the longest latency beside the abuser. The figures of a row are medians of its rounds.
+The longest latency is that beside the abuser. The figures of a row are medians of its rounds.
 """
 
 import argparse
@@ -367,8 +367,8 @@ def measure(name, protocol, prepare, abuse, each, options):
             in_all += rounds[-1][-1]
         ask(connect(server.memcached), b"version\r\n", b"\r\n")
     alone, beside, computing, longest, share, done = map(median, zip(*rounds))
-    row(name, f"{beside:,.0f}", f"alone {alone:,.0f}", f"{beside / alone:.2f}", "≤ 2", f"max {longest / 1000:,.0f} ms")
-    row(f"  done {done:,.0f}, {in_all:,} in {len(rounds)} rounds; as much computing, {share:.0%} of a core", "", f"{computing:,.0f}", f"{beside / computing:.2f}", "")
+    row(name, f"{beside:,.0f}", f"alone {alone:,.0f}", f"{beside / alone:.2f}", "at most 2", f"{longest / 1000:,.0f} ms")
+    row(f"  {done:,.0f} done, {in_all:,} in all; {share:.0%} of a core", "", f"beside computing {computing:,.0f}", f"{beside / computing:.2f}", "")
 
 
 def main():
@@ -381,7 +381,7 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     how = f"99th percentiles in µs, medians of {options.rounds} rounds of {options.seconds:g} s"
-    with table(how, beside="clients"):
+    with table(how, beside="alone", spread="longest"):
         for name, *abuse in ABUSES:
             if options.only in name:
                 measure(name, *abuse, options)

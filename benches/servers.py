@@ -215,7 +215,7 @@ def used_by_others():
 
 
 @contextlib.contextmanager
-def table(how, *more, beside="peer"):
+def table(how, *more, beside="peer", spread="middle half"):
     """The heading with the machine and the versions of all that is measured; after the rows, how quiet the machine was."""
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.machine())
     versions = [version(LARDER, "--version"), version(MEMCACHED, "-V"), redis_version(REDIS)]
@@ -224,6 +224,6 @@ def table(how, *more, beside="peer"):
     print(f"{cpu}, {os.cpu_count()} cores shared by servers and load; Linux {platform.release().split('-')[0]}; "
           f"{', '.join([*versions, *more])}; commit {commit}, {time.strftime('%Y-%m-%d')}; {how}.\n")
     before = used_by_others()
-    row("", "larder", beside, "ratio", "goal", "middle half")
+    row("", "larder", beside, "ratio", "goal", spread)
     yield
     print(f"\nOther programs used {before:.0%} of the processor before these runs, and {used_by_others():.0%} after them.")

@@ -1,7 +1,7 @@
 //! Tables: the figures that `benches` has recorded in columns, as tables of the page.
 //!
-//! A recorded text with a line of titles that ends in `ratio  goal`, or in `ratio  middle half  goal`, has a table in
-//! `chapters/tables`, made here: `LARDER_BLESS=1 cargo test --test book tables` writes those that are out of date.
+//! A recorded text with a line of titles that ends in `ratio  goal`, or has `middle half` or `longest` between these two, has a
+//! table in `chapters/tables`, made here: `LARDER_BLESS=1 cargo test --test book tables` writes those that are out of date.
 
 use std::env;
 use std::fs;
@@ -15,7 +15,9 @@ fn table(recorded: &str) -> Option<String> {
     })?;
     let column = |title: &str| titles.find(title);
     let (ratio, goal) = (column("ratio")?, column("goal")?);
-    let spread = column("middle half").unwrap_or(goal);
+    let mut thirds = ["middle half", "longest"].into_iter();
+    let third = thirds.find_map(|title| Some((title, column(title)?)));
+    let (third, spread) = third.unwrap_or(("", goal));
     let peer = column("larder")? + "larder  ".len();
     let mut table = String::new();
     for line in recorded.lines() {
@@ -30,7 +32,7 @@ fn table(recorded: &str) -> Option<String> {
             table += &match spread == goal {
                 true => format!("| | larder | {beside} | ratio | goal |\n|---|--:|---|--:|---|\n"),
                 false => format!(
-                    "| | larder | {beside} | ratio | middle half | goal |\n|---|--:|---|--:|---|---|\n"
+                    "| | larder | {beside} | ratio | {third} | goal |\n|---|--:|---|--:|---|---|\n"
                 ),
             };
         } else if let (true, Some((label, ours))) = (
