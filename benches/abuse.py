@@ -5,8 +5,9 @@
 
 The clients send 2,000 requests a second, and latency counts from the time at which each was due. An abuser takes processor
 time from them wherever it spends it. So each round measures the clients alone, beside the abuser, and beside a process that
-only computes, for as much processor time as the abuser and larder needed in that round beyond what the clients need. Where the
-first ratio is above 2 and the second is not, the abuser has taken its share of the machine, and nothing in larder has waited.
+only computes, for as much processor time as the abuser and larder needed in that round beyond what the clients need. Both are
+compared with the clients alone. Where the second ratio is the larger one, nothing in larder has waited: the abuser has taken its share
+of the machine.
 The longest latency is that beside the abuser. The figures of a row are medians of its rounds.
 """
 
@@ -368,7 +369,7 @@ def measure(name, protocol, prepare, abuse, each, options):
         ask(connect(server.memcached), b"version\r\n", b"\r\n")
     alone, beside, computing, longest, share, done = map(median, zip(*rounds))
     row(name, f"{beside:,.0f}", f"alone {alone:,.0f}", f"{beside / alone:.2f}", "at most 2", f"{longest / 1000:,.0f} ms")
-    row(f"  {done:,.0f} done, {in_all:,} in all; {share:.0%} of a core", "", f"beside computing {computing:,.0f}", f"{beside / computing:.2f}", "")
+    row(f"  beside as much computing, {share:.0%} of a core; {done:,.0f} done", f"{computing:,.0f}", "", f"{computing / alone:.2f}", "")
 
 
 def main():
