@@ -85,7 +85,7 @@ pub(super) fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 }
 
 impl Store {
-    /// An empty store. Its hashes are random, so that nobody can choose keys that collide.
+    /// An empty store. Its hashes are random, so that clients can't choose keys that collide.
     pub fn new(config: Config, clock: Clock) -> Store {
         Store::with_hasher(config, clock, RandomState::new())
     }

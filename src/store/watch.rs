@@ -11,7 +11,7 @@
 //! of each watched key sets it at every creation, change, removal, expiry, eviction and flush of the key or of anything
 //! below it; a key that existed when the watch began, or exists now, also changes by SWAPDB.
 //!
-//! What has expired may still be stored. So a watch has the time at which it began: an item that had expired by then is no change when it
+//! Expired items may still be stored. So a watch has the time at which it began: an item that had expired by then is no change when it
 //! is removed. EXEC looks for those that have expired since, in pieces, because a key may have a million fields. A field that comes or
 //! changes between two pieces is a change, and ends the look.
 //!

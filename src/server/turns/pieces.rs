@@ -110,7 +110,7 @@ mod tests {
         share.add(STRETCH / 2);
         assert!(!share.gives_way(true), "the stretch is short");
         share.add(STRETCH / 2);
-        assert!(!share.gives_way(false), "nobody waits");
+        assert!(!share.gives_way(false), "no client waits");
         assert!(share.gives_way(true));
         assert!(!share.gives_way(true), "a new stretch has begun");
     }

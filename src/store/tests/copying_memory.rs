@@ -86,7 +86,7 @@ fn copied(store: &Store) -> u64 {
     store.stats().items - shown
 }
 
-/// A piece locks the shard of the tree. What had been removed there was freed by nobody meanwhile, and while it was stored the
+/// A piece locks the shard of the tree. No thread freed the items that had been removed there, and while they were stored the
 /// copy evicted nothing: it exceeded the bound by all of its size.
 #[test]
 fn a_copy_at_once_keeps_the_bound_beside_a_removed_tree_in_the_shard_of_its_source() {

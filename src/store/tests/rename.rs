@@ -277,7 +277,7 @@ fn the_same_name_in_another_database_is_no_obstacle_and_stays_where_it_is() {
     assert_eq!(placement_in(&store, 1, b), Some(0));
     assert_eq!(fields(&store, 1, b), Some(FIELDS));
     assert_eq!(items(&store), u64::from(FIELDS + 1));
-    // What is stored under that name later.
+    // An item is stored under that name later.
     store.lock(5, b).put(&[b], value(&[b"5"])).unwrap();
     assert_eq!(placement_in(&store, 5, b), None);
     rename(&store, (1, b), (1, a));

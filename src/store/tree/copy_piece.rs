@@ -300,7 +300,7 @@ impl<'a> CopyPiece<'a> {
     }
 
     /// Frees some of what has been removed in the shard of the tree, if the store has too much. This piece has locked that shard,
-    /// so nobody else can, and nothing is evicted while such items are stored.
+    /// so no other thread can, and nothing is evicted while such items are stored.
     fn free_beside_source(&mut self) {
         let is_due = self.target.trim.due;
         if let Some(source) = self.source.as_mut().filter(|_| is_due)

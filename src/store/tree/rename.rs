@@ -11,7 +11,7 @@
 //!
 //! There is a most number of placements. At that number, trees that have become small since go back to the shards that their
 //! hashes name, as if they were renamed to the names that they have. So a large tree is copied only if there are two names with the same
-//! hash of 64 bits, which nobody can choose.
+//! hash of 64 bits, which a client can't choose.
 //!
 //! Cost: that of a write, two locks, and a count of at most [`NODES`] nodes; a copy costs a microsecond or two for each node. A
 //! value of the top is copied if the key has another length. If keys are watched in the shard of the new name, they are all looked at.
