@@ -27,6 +27,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::emptied_memory::EmptiedMemory;
 use super::ghost::GhostTable;
 use super::memory::allocated_bytes;
 use super::pages::PagePool;
@@ -95,6 +96,11 @@ impl EvictionOrder {
     /// An order for a shard without items.
     pub(super) fn fresh(&self) -> EvictionOrder {
         EvictionOrder::new(self.ghosts.pool())
+    }
+
+    /// Gives the memory of the ghosts away. It must be replaced afterwards.
+    pub(super) fn empty_into(&mut self, emptied: &mut EmptiedMemory) {
+        emptied.push(self.ghosts.take_memory());
     }
 
     /// Bytes of memory taken.

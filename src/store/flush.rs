@@ -11,8 +11,7 @@ use std::sync::atomic::Ordering;
 
 use super::config::DATABASES;
 use super::flush_schedule::NEVER;
-use super::pending_removals::AT_ONCE;
-use super::shard::Shard;
+use super::pending_removals::PER_FLUSH;
 use super::shards::{Store, locked};
 
 impl Store {
@@ -81,35 +80,19 @@ impl Store {
         );
     }
 
+    /// Removes a database's items, of one shard after the other; a large part of their memory is [freed
+    /// later](super::shard::flushed).
     fn empty(&self, db: u8) {
+        let mut steps = PER_FLUSH;
         for shard in &self.shards {
             let mut shard = locked(shard);
-            let gone = shard.take_database(db);
+            let (left, gone) = shard.flush(db, steps);
+            steps = left;
             self.settle(&mut shard);
             drop(shard);
-            // The memory of a million items is freed without the lock.
             drop(gone);
         }
         self.send_all_home();
         self.trim_after_removals();
-    }
-}
-
-impl Shard {
-    /// Removes a database's items: all at once if no other database has any, otherwise [in pieces](super::shard::flushed).
-    fn take_database(&mut self, db: u8) -> Option<Shard> {
-        // Also without items, for those who asked for a value elsewhere.
-        self.note_flush(db);
-        let here = self.items[usize::from(db)];
-        let is_alone = here == self.items.iter().sum::<usize>();
-        if is_alone && (here > 0 || self.has_detached()) {
-            return Some(self.take_all());
-        }
-        if here == 0 {
-            return None;
-        }
-        self.hide_database(db);
-        self.remove_hidden(AT_ONCE);
-        None
     }
 }

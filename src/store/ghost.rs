@@ -36,6 +36,11 @@ impl GhostTable {
         Arc::clone(&self.pool)
     }
 
+    /// The memory of all ghosts, which are forgotten.
+    pub(super) fn take_memory(&mut self) -> PageBuffer {
+        std::mem::take(&mut self.fingerprints)
+    }
+
     /// Bytes of memory taken.
     #[inline]
     pub(super) fn bytes(&self) -> usize {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use zerocopy::{FromBytes, FromZeros};
 
+use super::emptied_memory::EmptiedMemory;
 use super::pages::{PageBuffer, PagePool};
 use bucket::{BUCKET, Bucket, ENTRIES, tag};
 
@@ -120,6 +121,12 @@ impl HashTable {
     /// An empty table on the same pool.
     pub(super) fn fresh(&self) -> HashTable {
         HashTable::new(&self.buckets.pool)
+    }
+
+    /// Gives the pages away. It must be replaced afterwards.
+    pub(super) fn empty_into(&mut self, emptied: &mut EmptiedMemory) {
+        let pages = (self.buckets.pages.drain(..)).chain(self.overflow.pages.drain(..));
+        pages.for_each(|page| emptied.push(page));
     }
 
     /// Has an empty table begin with the buckets for so many items, so that none is split on the way to there. They take memory

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! In reading order: [`Store`], in `shards`, is all of it, `counts` its figures; [`Store::lock`] gives a [`Tree`], through
-//! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards, in which `shard/detached` has large trees that were removed, and `shard/flushed` flushed items, until they are freed, as `pending_removals` notes; `slab`, `slot`, `slots`, `record` and
+//! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards, in which `shard/detached` has large trees that were removed, and `shard/flushed` flushed items, until they are freed, as `pending_removals` notes, and `emptied_memory` the buffers of a flushed shard; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
 //! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction, and `when_full` is the store that refuses instead; `look_ahead` brings several items into the caches; `tree/children_read` and `ongoing_reads` read all children of an item in pieces, and `tree/copying` and `ongoing_copies` copy a tree; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
 //! clients of changes; `tree/rename` gives a tree another name, `placements` remembers where it stays, and `shard_choice` finds it there; `tree/lease` protects a path from values that are out of date; [`Clock`] gives the time.
@@ -33,6 +33,7 @@ mod child_lists;
 mod clock;
 mod config;
 mod counts;
+mod emptied_memory;
 mod entry;
 mod eviction;
 mod eviction_observer;

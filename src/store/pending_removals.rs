@@ -7,6 +7,10 @@ use ahash::RandomState;
 
 /// Steps of a removal: a removed item takes two, one to it and one that frees it.
 pub(super) const AT_ONCE: usize = 512;
+/// Steps of a flush in all shards together.
+pub(super) const PER_FLUSH: usize = 2048;
+/// Bytes of a record, or of a buffer, that take a step.
+pub(super) const STEP_BYTES: usize = 4096;
 /// Steps of the sweeper, and of a write that needs memory, under one lock.
 pub(super) const PIECE: usize = 256;
 /// Steps in place of one eviction.

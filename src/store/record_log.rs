@@ -24,6 +24,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::emptied_memory::EmptiedMemory;
 use super::pages::{ALIGN, PageBuffer, PagePool, large_length};
 use super::slot::NONE;
 
@@ -99,6 +100,12 @@ impl RecordLog {
             offset_bits: (pool.segment() / ALIGN).ilog2(),
             pool,
         }
+    }
+
+    /// Gives the buffers away. It must be replaced afterwards.
+    pub(super) fn empty_into(&mut self, emptied: &mut EmptiedMemory) {
+        let segments = self.segments.drain(..);
+        segments.for_each(|segment| emptied.push(segment.bytes));
     }
 
     /// Bytes of memory taken.

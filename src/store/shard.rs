@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ahash::RandomState;
 
 use super::config::DATABASES;
+use super::emptied_memory::EmptiedMemory;
 use super::entry::{Entry, Item, item_cost};
 use super::eviction::{EvictionOrder, Judgement};
 use super::eviction_observer::{EvictedItem, EvictionObserver};
@@ -82,6 +83,8 @@ pub(super) struct Shard {
     detached: Vec<DetachedTree>,
     /// Flushed items that are not removed yet, of each database.
     hidden: Vec<HiddenItems>,
+    /// Buffers of flushed items that are not freed yet.
+    emptied: EmptiedMemory,
     pub(super) copies: OngoingCopies,
     bell: Arc<SweepBell>,
     evictions: Arc<EvictionObserver>,
@@ -144,6 +147,7 @@ impl Shard {
             swept_expiry: u64::MAX,
             detached: Vec::new(),
             hidden: Vec::new(),
+            emptied: EmptiedMemory::default(),
             copies: OngoingCopies::default(),
             bell,
             evictions,
@@ -156,7 +160,7 @@ impl Shard {
 
     /// Bytes of heap that the shard takes, malloc's rounding included.
     pub(super) fn footprint(&self) -> usize {
-        self.slab.bytes() + self.table_bytes() + self.order.bytes()
+        self.slab.bytes() + self.table_bytes() + self.order.bytes() + self.emptied.bytes()
     }
 
     /// Prepares an empty shard for so many items.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::emptied_memory::EmptiedMemory;
 use super::ongoing_reads::OngoingReads;
 use super::pages::{PageBuffer, PagePool};
 use super::record::{self, ItemHeader};
@@ -39,6 +40,12 @@ impl ItemSlab {
     /// An empty slab on the same pool.
     pub(super) fn fresh(&self) -> ItemSlab {
         ItemSlab::new(Arc::clone(&self.pool))
+    }
+
+    /// Gives its buffers away. It must be replaced afterwards.
+    pub(super) fn empty_into(&mut self, emptied: &mut EmptiedMemory) {
+        self.slots.empty_into(emptied);
+        self.log.empty_into(emptied);
     }
 
     /// The number of items.

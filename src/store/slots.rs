@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use zerocopy::FromBytes;
 
+use super::emptied_memory::EmptiedMemory;
 use super::pages::{PageBuffer, PagePool};
 use super::slot::{ItemSlot, NONE};
 
@@ -69,6 +70,12 @@ impl Slots {
             shift: Slots::per_chunk(&pool).ilog2(),
             pool,
         }
+    }
+
+    /// Gives the buffers away. It must be replaced afterwards.
+    pub(super) fn empty_into(&mut self, emptied: &mut EmptiedMemory) {
+        let chunks = self.chunks.drain(..);
+        chunks.for_each(|chunk| emptied.push(chunk.bytes));
     }
 
     /// 2,048 slots are six pages: so many that a chunk is mapped, in a store that is not very small.

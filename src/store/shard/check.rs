@@ -8,7 +8,7 @@ impl Shard {
     /// Bytes of memory, added up from every buffer.
     #[cfg(test)]
     pub(in crate::store) fn held(&self) -> usize {
-        self.slab.held() + self.table.held() + self.order.bytes()
+        self.slab.held() + self.table.held() + self.order.bytes() + self.emptied.bytes()
     }
 
     /// All keys at the top, and those that are watched.

@@ -23,12 +23,9 @@
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use super::*;
-use crate::store::pending_removals::{AT_ONCE, PIECE};
+use crate::store::pending_removals::{AT_ONCE, PIECE, STEP_BYTES};
 use crate::store::shards::{Store, locked};
 use crate::store::slot::DETACHED;
-
-/// Bytes of a record that take a step.
-const STEP_BYTES: usize = 4096;
 
 impl Shard {
     /// Frees what is below an item that is about to go. Returns the number of freed items, and if they are not all, the one
@@ -107,8 +104,12 @@ impl Shard {
     }
 
     fn free_piece(&mut self, steps: usize) -> bool {
+        if !self.emptied.is_empty() {
+            self.free_emptied(steps);
+            return true;
+        }
         let Some(tree) = self.detached.pop() else {
-            return self.remove_hidden(steps);
+            return self.remove_hidden(steps) < steps;
         };
         let (mut freed, rest) = self.free_below(tree.top, tree.rest, steps);
         match rest {
@@ -125,15 +126,20 @@ impl Shard {
         true
     }
 
-    /// Whether items are stored that no path leads to.
+    /// Whether anything is to be freed: items that no path leads to, or buffers without items.
     pub(in crate::store) fn has_detached(&self) -> bool {
+        !self.emptied.is_empty() || self.has_pathless_items()
+    }
+
+    /// Whether items are stored that no path leads to.
+    pub(in crate::store) fn has_pathless_items(&self) -> bool {
         !self.detached.is_empty() || !self.hidden.is_empty()
     }
 
     /// Whether no path leads to an item, because its tree is detached, flushed, or an unfinished copy. It takes a step for
     /// each item above it.
     pub(in crate::store) fn is_detached(&self, index: u32) -> bool {
-        if !self.has_detached() && self.copies.is_empty() {
+        if !self.has_pathless_items() && self.copies.is_empty() {
             return false;
         }
         let mut top = index;

@@ -5,7 +5,8 @@
 //!            new     │ gone, or new      unless it is one of the new ones; p moves to the end, a piece at a time
 //! ```
 //!
-//! If only one database has items, a flush takes the whole shard, see [`take_all`](Shard::take_all). Otherwise the items
+//! If only one database has items, the shard goes on without them and with new buffers; its old ones are
+//! [freed in pieces](crate::store::emptied_memory). Otherwise the items
 //! of the database would have to be found among all others under one lock. So they are only *hidden*: no look-up, scan or
 //! walk finds them from that moment on, and they are removed as [detached trees](super::detached) are freed. New items with
 //! the same keys may be stored meanwhile; their slots are noted if they lie where the removal hasn't been. An
@@ -22,8 +23,35 @@ use super::*;
 const SLOTS_PER_STEP: usize = 64;
 
 impl Shard {
+    /// Removes a database's items, and frees some of their memory, in so many steps. Returns how many steps are left, and what
+    /// is to be dropped when the lock is released.
+    pub(in crate::store) fn flush(&mut self, db: u8, steps: usize) -> (usize, Option<Shard>) {
+        // Also without items, for those who asked for a value elsewhere.
+        self.note_flush(db);
+        let here = self.items[usize::from(db)];
+        let is_alone = here == self.items.iter().sum::<usize>();
+        if is_alone && (here > 0 || self.has_pathless_items()) {
+            let gone = self.take_all();
+            return (self.free_emptied(steps), Some(gone));
+        }
+        if here == 0 {
+            return (steps, None);
+        }
+        self.hide_database(db);
+        (self.remove_hidden(steps), None)
+    }
+
+    /// Frees some buffers of flushed items, in so many steps. Returns how many steps are left.
+    pub(super) fn free_emptied(&mut self, steps: usize) -> usize {
+        let left = self.emptied.free_some(steps);
+        if self.emptied.is_empty() {
+            self.bell.note_freed(1);
+        }
+        left
+    }
+
     /// Hides the items of a database, to be removed in pieces.
-    pub(in crate::store) fn hide_database(&mut self, db: u8) {
+    fn hide_database(&mut self, db: u8) {
         self.items[usize::from(db)] = 0;
         self.expiring_items[usize::from(db)] = 0;
         let mut newer = HashSet::with_hasher(self.hasher.clone());
@@ -61,8 +89,8 @@ impl Shard {
         }
     }
 
-    /// Removes some of the hidden items, in so many steps. Returns whether there may have been any.
-    pub(in crate::store) fn remove_hidden(&mut self, steps: usize) -> bool {
+    /// Removes some of the hidden items, in so many steps. Returns how many steps are left.
+    pub(in crate::store) fn remove_hidden(&mut self, steps: usize) -> usize {
         let mut left = steps;
         while left > 0 {
             let Some(hidden) = self.hidden.last_mut() else {
@@ -85,7 +113,7 @@ impl Shard {
                 hidden.position = index + 1;
             }
         }
-        left < steps
+        left
     }
 
     fn remove_hidden_tree(&mut self, top: u32, steps: usize) {

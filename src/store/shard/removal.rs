@@ -157,10 +157,17 @@ impl Shard {
         });
     }
 
-    /// Takes everything out, for the caller to drop when the lock is released. The counters go on.
-    pub(in crate::store) fn take_all(&mut self) -> Shard {
+    /// Removes everything. The buffers are to be freed, see [`EmptiedMemory`]; the rest is for the caller to drop when the lock
+    /// is released. The counters go on.
+    pub(super) fn take_all(&mut self) -> Shard {
         self.bell
             .note_freed(self.detached.len() + self.hidden.len());
+        if self.emptied.is_empty() {
+            self.bell.note_detached();
+        }
+        self.slab.empty_into(&mut self.emptied);
+        self.table.empty_into(&mut self.emptied);
+        self.order.empty_into(&mut self.emptied);
         let empty = Shard {
             slab: self.slab.fresh(),
             table: self.table.fresh(),
@@ -174,6 +181,7 @@ impl Shard {
             swept_expiry: u64::MAX,
             detached: Vec::new(),
             hidden: Vec::new(),
+            emptied: std::mem::take(&mut self.emptied),
             copies: OngoingCopies::default(),
             bell: Arc::clone(&self.bell),
             evictions: Arc::clone(&self.evictions),

@@ -142,15 +142,8 @@ fn flushed_items_make_room_before_others_are_evicted() {
         },
         Clock::manual(START),
     );
-    let put = |db: u8, number: u32| {
-        let key = number.to_be_bytes();
-        store
-            .lock(db, &key)
-            .put(&[&key], value(&[&[b'v'; 1000]]))
-            .unwrap();
-    };
-    (0..3000).for_each(|number| put(0, number));
-    (0..2500).for_each(|number| put(1, number));
+    assert!((0..3000).all(|number| put(&store, 0, number)));
+    assert!((0..2500).all(|number| put(&store, 1, number)));
     store.flush(0);
     let large = [b'x'; 400_000];
     for number in 0..6u32 {
@@ -164,4 +157,58 @@ fn flushed_items_make_room_before_others_are_evicted() {
     }
     assert_eq!(store.stats().evictions, 0);
     assert_eq!(store.len(1), 2506);
+}
+
+#[test]
+fn the_memory_of_a_flushed_store_counts_until_it_is_freed_in_pieces() {
+    let store = store();
+    assert!((0..30_000).all(|number| put(&store, 0, number)));
+    let before = store.used();
+    store.flush(0);
+    assert_eq!((store.len(0), store.stats().items), (0, 0));
+    assert!(store.used() > before / 2, "{} of {before}", store.used());
+    let mut pieces = 0;
+    let mut left = store.used();
+    store.free_detached(|| {
+        pieces += 1;
+        store.check();
+        let taken = left - store.used();
+        assert!(taken > 0 && taken < 2 << 20, "{taken}");
+        left = store.used();
+        true
+    });
+    assert!(pieces > 5, "{pieces}");
+    assert_eq!((store.used(), store.sweep_bell.has_detached()), (0, false));
+}
+
+fn put(store: &Store, db: u8, number: u32) -> bool {
+    let key = number.to_be_bytes();
+    let entry = value(&[&[b'v'; 1000]]);
+    store.lock(db, &key).put(&[&key], entry).is_ok()
+}
+
+#[test]
+fn a_full_store_that_is_flushed_takes_as_much_again_at_once() {
+    for when_full in [WhenFull::Evict, WhenFull::Refuse] {
+        let store = Store::new(
+            Config {
+                memory: 32 << 20,
+                when_full,
+                ..Config::default()
+            },
+            Clock::manual(START),
+        );
+        let fits = |number: &u32| put(&store, 0, *number) && store.stats().evictions == 0;
+        let first = (0..).take_while(fits).count() as u32;
+        for number in 0..3 {
+            store.flush_all();
+            assert!(store.sweep_bell.has_detached());
+            let evicted = store.stats().evictions;
+            let again = (0..first * 9 / 10).filter(|key| put(&store, 0, number * first + key));
+            assert_eq!(again.count() as u32, first * 9 / 10);
+            assert_eq!(store.stats().evictions, evicted);
+            assert!(store.used() <= store.limit());
+            store.check();
+        }
+    }
 }
