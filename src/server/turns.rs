@@ -111,6 +111,8 @@ struct Worker {
     group: Arc<WorkerGroup>,
     clients: Slab<Client>,
     ready: VecDeque<usize>,
+    /// Connections that get the next piece of their command at the end of the round.
+    unfinished: Vec<usize>,
     idle_timeout: Option<Duration>,
     next_idle_check: u64,
     /// Replies that are not yet sent: the connection, the range of its reply in the output, the next step.
@@ -153,6 +155,7 @@ impl Worker {
             group,
             clients: Slab::new(),
             ready: VecDeque::new(),
+            unfinished: Vec::new(),
             idle_timeout,
             next_idle_check: 0,
             replies: Vec::new(),
@@ -208,6 +211,7 @@ impl Worker {
                 }
             }
             self.answer();
+            self.serve_unfinished();
             self.retry_waiting();
             self.close_idle();
             self.close_stalled_handshakes();
@@ -240,7 +244,7 @@ impl Worker {
         };
         client.queued = false;
         if client.continuing {
-            self.serve_piece(key);
+            self.unfinished.push(key);
         } else {
             self.serve_turn(key);
         }
@@ -265,10 +269,15 @@ impl Worker {
         }
     }
 
-    /// Gives a connection the next piece of its command, with its reply, or lets it rest. The replies of others don't wait for
-    /// that.
+    /// Gives the connections of commands in pieces their turns, when all others have their replies.
+    fn serve_unfinished(&mut self) {
+        let mut unfinished = std::mem::take(&mut self.unfinished);
+        unfinished.drain(..).for_each(|key| self.serve_piece(key));
+        self.unfinished = unfinished;
+    }
+
+    /// Gives a connection the next piece of its command, with its reply, or lets it rest.
     fn serve_piece(&mut self, key: usize) {
-        self.answer();
         let (now, received) = (self.buffers.now, self.buffers.connections.bytes_read());
         let Some(client) = self.clients.get_mut(key) else {
             return;
@@ -280,6 +289,8 @@ impl Worker {
         if self.pieces.gives_way(self.buffers.has_received) {
             thread::sleep(pieces::A_MOMENT);
             self.buffers.has_received = false;
+            // Those who have sent something meanwhile come first.
+            return self.after_turn(key, Ok(WaitFor::NextTurn));
         }
         let began = Instant::now();
         self.serve_turn(key);
