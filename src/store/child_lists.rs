@@ -169,7 +169,7 @@ impl ItemSlab {
             old.into_iter().for_each(|old| self.log.free(old));
         }
         if !self.reads.is_empty() {
-            self.reads.note_changes(parent, &[length as u32]);
+            self.reads.note_addition(parent);
         }
         if let Some(list) = self.list_mut(parent) {
             list[HEAD + length] = child;
@@ -192,8 +192,10 @@ impl ItemSlab {
     /// one.
     pub(super) fn remove_child(&mut self, parent: u32, position: u32) -> Option<u32> {
         if !self.reads.is_empty() {
-            let last = self.children(parent).len() as u32 - 1;
-            self.reads.note_changes(parent, &[position, last]);
+            let children = self.children(parent);
+            let (child, last) = (children[position as usize], children[children.len() - 1]);
+            self.keep_for_reads(child);
+            self.keep_for_reads(last);
         }
         let at = HEAD + position as usize;
         let list = self.list_mut(parent)?;
@@ -216,6 +218,9 @@ impl ItemSlab {
 
     /// Removes the last child of an item that goes away itself, so its list isn't copied into a shorter one.
     pub(super) fn pop_child(&mut self, parent: u32) {
+        if !self.reads.is_empty() {
+            self.reads.note_removal(parent);
+        }
         if let Some(list) = self.list_mut(parent) {
             list[LENGTH] -= 1;
             if list[LENGTH] == 0 {

@@ -130,19 +130,20 @@ impl ItemSlab {
         record::write_position(bits, self.log.record_mut(record), position);
     }
 
-    /// Notes for the reads of its parent's children that an item changes.
+    /// Keeps a child that is about to change for the reads of its parent's children.
     #[inline]
-    fn note_change(&mut self, index: u32) {
+    pub(super) fn keep_for_reads(&mut self, index: u32) {
         if !self.reads.is_empty() && self.slot(index).is_child() {
-            let item = self.item(index);
-            let (parent, position) = (item.parent(), item.position());
-            self.reads.note_changes(parent, &[position]);
+            let slot = self.slots.slot(index);
+            let record = self.log.record(slot.record);
+            let item = StoredItem { slot, record };
+            self.reads.keep(item.parent(), item.position(), item);
         }
     }
 
     /// Gives an item another head and value; the key stays.
     pub(super) fn rewrite(&mut self, index: u32, head: &ItemHeader, value: &[&[u8]]) {
-        self.note_change(index);
+        self.keep_for_reads(index);
         let slot = self.slots.slot_mut(index);
         let (old, old_bits) = (slot.record, slot.bits);
         let bits = head.bits(key_length(old_bits));
@@ -207,7 +208,7 @@ impl ItemSlab {
         let bits = head.bits(key_length(item.slot.bits));
         let record = item.slot.record;
         if item.slot.has_shape(bits) {
-            self.note_change(index);
+            self.keep_for_reads(index);
             head.write(self.log.record_mut(record), bits);
             self.slot_mut(index).bits = bits;
         } else {

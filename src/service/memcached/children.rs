@@ -135,12 +135,11 @@ impl TurnContext<'_> {
             return self.list((tree, node), path, names, listing.past);
         }
         drop(tree);
-        let bytes = listing.children.bytes();
-        if bytes > LISTING_LIMIT {
+        if listing.children.collected_bytes() > LISTING_LIMIT {
             self.count_earlier(listing.past.time);
             return self.answer_list(path, None);
         }
-        if !self.output.has_memory(bytes) {
+        if !self.output.has_memory(listing.children.bytes()) {
             return ReadProgress::NoMemory;
         }
         if state == ReadState::Partial {
@@ -158,7 +157,7 @@ impl TurnContext<'_> {
 /// The reply with the names that were read, each of which has a comma in front.
 fn listing_reply(children: ChildrenRead, path: Words<'_>) -> KeptReply {
     let mut head = Vec::new();
-    reply::value_line(&mut head, path, 0, children.bytes() + 1, None);
+    reply::value_line(&mut head, path, 0, children.collected_bytes() + 1, None);
     let mut pages = children.into_pages();
     let first = pages.iter_mut().find_map(|page| page.first_mut());
     if let Some(comma) = first {

@@ -8,7 +8,7 @@
 //!
 //! The command stays in the connection's input until all fields are read, and runs again in each turn; the session keeps its
 //! [`LargeRead`]. Between two pieces no lock is held, and the other connections of the worker have their turns. The reply is
-//! the state of the hash at the moment of the last piece. It is sent in parts, too: [`KeptReply`].
+//! the state of the hash at the moment of the first piece. It is sent in parts, too: [`KeptReply`].
 //!
 //! A hash is read at once, whatever its size, in a transaction, and by a command whose hash was replaced by another one again
 //! and again.

@@ -1,19 +1,9 @@
 //! A read of all children of a node, in pieces: no lock is held between two of them, and what is read is the state of one
-//! moment, that of the last piece.
+//! moment, that of the beginning.
 //!
-//! ```text
-//!   positions in the list of children   0 …… 255 │ 256 …… 511 │ 512 …… 767 │ 768 …… 801
-//!   pages of the read                   collected│ collected  │ the next   │
-//!                                                  ▲ a child here has changed: it is collected again
-//! ```
-//!
-//! A piece collects a page: the bytes that the caller makes of each child. The slab [notes](crate::store::ongoing_reads) each child that
-//! is changed, added or removed meanwhile, in the page of its position. When all pages are collected, those that have changed
-//! are collected again. The last piece does that with the last few of them under one lock, so that each page is then as it is in
-//! that moment. A page of which a child has expired since has changed, too.
-//!
-//! Bounds: a read of a tree that changes faster than it is read would have no end. After [`MOST_PIECES`] times as many pieces as
-//! there are pages, all changed pages are collected under one lock.
+//! A piece collects a page: the bytes that the caller makes of each child. A child that is changed or removed before its page is
+//! collected was [kept](crate::store::ongoing_reads) as it had been, and is collected from there. So a read has one piece for each
+//! page, however much others write. A child that expires meanwhile is read, too.
 //!
 //! Cost: a look-up of the path and an allocation for each page, beside the children.
 
@@ -26,24 +16,24 @@ const PAGE: usize = 256;
 const PAGE_BYTES: usize = 32 << 10;
 /// Children whose records give that average.
 const SAMPLES: usize = 16;
-/// Changed pages that the last piece may collect again.
-const LAST_PAGES: usize = 2;
-/// Pieces for each page, at most, before the last one.
-const MOST_PIECES: usize = 4;
 
 /// A read of all children of a node.
 #[derive(Debug)]
 pub(crate) struct ChildrenRead {
     node: u32,
-    /// Children of a page.
-    page: usize,
-    pages: Vec<Page>,
+    /// The time of the beginning, in Unix milliseconds.
+    began_ms: u64,
+    changes: ReadChanges,
     /// The bytes of each page. The list has its whole length from the beginning: so it lies below the bytes in memory, and
     /// their memory can go back to the system before that of the list.
-    bytes_of: Vec<Vec<u8>>,
-    changes: ReadChanges,
-    pieces: usize,
+    pages: Vec<Vec<u8>>,
     bytes: usize,
+    /// Children that have been collected.
+    children: usize,
+    /// The time at which the first of them expires, in Unix milliseconds.
+    earliest_ms: u64,
+    /// One that had expired was left out.
+    has_left_out: bool,
 }
 
 /// The result of a piece.
@@ -51,66 +41,31 @@ pub(crate) struct ChildrenRead {
 pub(crate) enum ReadState {
     /// There are more pieces.
     Partial,
-    /// All is read, as it is now.
+    /// All is read, as it was in the beginning.
     Whole,
-    /// The node is no longer at its path, or has no children left. If there is another, a new read has to begin.
+    /// The node is no longer at its path, or had no children left. If there is another, a new read has to begin.
     Gone,
 }
 
-/// Some children, one after the other.
-#[derive(Debug, Default)]
-struct Page {
-    children: usize,
-    /// The time at which the first of them expires, in Unix milliseconds.
-    expires_ms: Option<u64>,
-}
-
-impl Page {
-    fn has_expired(&self, now_ms: u64) -> bool {
-        self.expires_ms
-            .is_some_and(|expires_ms| expires_ms <= now_ms)
-    }
-}
-
 impl ChildrenRead {
-    /// Bytes that have been collected.
+    /// Bytes that it keeps: those that have been collected, and copies of children that have changed.
     pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.changes.bytes()
+    }
+
+    /// Bytes that have been collected.
+    pub(crate) fn collected_bytes(&self) -> usize {
         self.bytes
     }
 
     /// The number of children that have been collected.
     pub(crate) fn children(&self) -> usize {
-        self.pages.iter().map(|page| page.children).sum()
+        self.children
     }
 
     /// The collected bytes, in the order of the children.
     pub(crate) fn into_pages(self) -> Vec<Vec<u8>> {
-        self.bytes_of
-    }
-
-    /// Drops the pages behind so many.
-    fn truncate(&mut self, pages: usize) {
-        if pages < self.pages.len() {
-            self.pages.truncate(pages);
-            let dropped = self.bytes_of.drain(pages..);
-            self.bytes -= dropped.map(|bytes| bytes.len()).sum::<usize>();
-            let mut changed = self.changes.lock();
-            changed.read = pages;
-            changed.numbers.split_off(&pages);
-        }
-    }
-
-    /// The number of pages that have changed, or of which a child has expired.
-    fn count_changed(&self, now_ms: u64) -> usize {
-        let mut changed = self.changes.lock();
-        let pages = self.pages.iter().enumerate();
-        let expired = pages.filter(|(_, page)| page.has_expired(now_ms));
-        changed.numbers.extend(expired.map(|(number, _)| number));
-        changed.numbers.len()
-    }
-
-    fn take_changed(&self) -> Option<usize> {
-        self.changes.lock().numbers.pop_first()
+        self.pages
     }
 }
 
@@ -138,15 +93,16 @@ impl Tree<'_> {
 
     /// Begins a read of a node's children.
     pub(crate) fn begin_children_read(&mut self, node: Node) -> ChildrenRead {
-        let page = self.children_of_page(node);
+        let (children, page) = (self.listed_children(node), self.children_of_page(node));
         ChildrenRead {
             node: node.0,
-            page,
-            pages: Vec::new(),
-            bytes_of: Vec::with_capacity(self.listed_children(node).div_ceil(page)),
-            changes: self.shard.slab.reads.begin(node.0, page),
-            pieces: 0,
+            began_ms: self.now_ms,
+            changes: self.shard.slab.reads.begin(node.0, children, page),
+            pages: Vec::with_capacity(children.div_ceil(page)),
             bytes: 0,
+            children: 0,
+            earliest_ms: u64::MAX,
+            has_left_out: false,
         }
     }
 
@@ -176,41 +132,19 @@ impl Tree<'_> {
         if !is_known || self.locate(path) != Some(read.node) {
             return ReadState::Gone;
         }
-        let children = self.shard.slab.children(read.node).len();
-        let pages = children.div_ceil(read.page);
-        read.truncate(pages);
-        read.pieces += 1;
-        if read.pages.len() < pages {
-            read.pages.push(Page::default());
-            read.bytes_of.push(Vec::new());
-            self.collect(read, read.pages.len() - 1, &mut form);
-            read.changes.lock().read = read.pages.len();
-            if read.pages.len() < pages {
-                return ReadState::Partial;
-            }
+        self.collect(read, &mut form);
+        let changes = read.changes.lock();
+        if !changes.is_whole() {
+            return ReadState::Partial;
         }
-        let is_last = read.count_changed(self.now_ms) <= LAST_PAGES
-            || read.pieces > MOST_PIECES * pages + LAST_PAGES;
-        while let Some(number) = read.take_changed() {
-            self.collect(read, number, &mut form);
-            if !is_last {
-                return ReadState::Partial;
-            }
+        // If a child that has expired is still stored, it has to be looked for again.
+        if !changes.is_changed() && !read.has_left_out {
+            let slab = &mut self.shard.slab;
+            slab.set_earliest_expiry(read.node, read.earliest_ms);
         }
-        self.note_expiries(read);
-        match read.children() {
+        match read.children {
             0 => ReadState::Gone,
             _ => ReadState::Whole,
-        }
-    }
-
-    /// Notes the time at which the first child expires, as the last piece of a read has found it. If a child that has expired is
-    /// still stored, that has to be looked for again.
-    fn note_expiries(&mut self, read: &ChildrenRead) {
-        let slab = &mut self.shard.slab;
-        if read.children() == slab.children(read.node).len() {
-            let times = read.pages.iter().filter_map(|page| page.expires_ms);
-            slab.set_earliest_expiry(read.node, times.min().unwrap_or(u64::MAX));
         }
     }
 
@@ -231,32 +165,32 @@ impl Tree<'_> {
         Some(parent)
     }
 
-    /// Collects a page, or collects it again.
-    fn collect(
-        &self,
-        read: &mut ChildrenRead,
-        number: usize,
-        form: &mut impl FnMut(&mut Vec<u8>, &Item<'_>),
-    ) {
+    /// Collects the next page.
+    fn collect(&self, read: &mut ChildrenRead, form: &mut impl FnMut(&mut Vec<u8>, &Item<'_>)) {
+        let (positions, former) = read.changes.lock().next_page();
+        let mean = read.bytes.checked_div(read.pages.len()).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(mean + mean / 16);
         let children = self.shard.slab.children(read.node);
-        let first = number * read.page;
-        let end = children.len().min(first + read.page);
-        let mean = read.bytes / read.pages.len();
-        let (page, bytes) = (&mut read.pages[number], &mut read.bytes_of[number]);
-        read.bytes -= bytes.len();
-        bytes.clear();
-        bytes.reserve(mean + mean / 16);
-        (page.children, page.expires_ms) = (0, None);
-        for &child in &children[first..end] {
-            let item = self.item(Node(child));
-            if item.stored.is_expired(self.now_ms) {
+        for position in positions {
+            let now = || {
+                children
+                    .get(position as usize)
+                    .map(|child| self.shard.slab.item(*child))
+            };
+            let Some(stored) = former.get(position).or_else(now) else {
+                continue;
+            };
+            if stored.is_expired(read.began_ms) {
+                read.has_left_out = true;
                 continue;
             }
-            let expiries = [page.expires_ms, item.expires_ms()];
-            page.expires_ms = expiries.into_iter().flatten().min();
-            page.children += 1;
-            form(bytes, &item);
+            let expires_ms = stored.expires_ms().unwrap_or(u64::MAX);
+            read.earliest_ms = read.earliest_ms.min(expires_ms);
+            read.children += 1;
+            let started_ms = self.trim.store.started_ms();
+            form(&mut bytes, &Item { stored, started_ms });
         }
         read.bytes += bytes.len();
+        read.pages.push(bytes);
     }
 }
