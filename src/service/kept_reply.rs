@@ -8,7 +8,7 @@
 //! they count as memory of [replies](crate::server::Connections).
 
 /// Bytes of a part, about: a write of some tens of microseconds.
-const PART: usize = 64 << 10;
+const PART: usize = 32 << 10;
 /// Bytes that are freed in a turn, about.
 const FREED: usize = 128 << 10;
 
@@ -95,7 +95,7 @@ mod tests {
             assert!(output.len() == whole.len() || reply.bytes() == 500_000);
         }
         assert!(output == whole && reply.bytes() == 0);
-        assert_eq!(parts, 500_000 / (14 * 5000) + 1);
+        assert_eq!(parts, 500_000 / (7 * 5000) + 1);
         assert_eq!(
             turns,
             parts + 500_000 / (27 * 5000),

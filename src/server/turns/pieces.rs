@@ -12,13 +12,12 @@
 //!
 //! [`PieceShare`] is a value without a clock.
 //!
-//! Cost: two readings of the clock for each piece. Beside other clients such a command takes five to six times as long
-//! as alone.
+//! Cost: two readings of the clock for each piece. Beside other clients such a command takes about ten times as long as alone.
 
 use std::time::Duration;
 
 /// The part of a millisecond.
-const SHARE: Duration = Duration::from_micros(150);
+const SHARE: Duration = Duration::from_micros(100);
 /// The shortest sleep. With the system's timers it takes some 60 µs.
 pub(super) const A_MOMENT: Duration = Duration::from_micros(1);
 /// The time of pieces before such a sleep.
@@ -99,7 +98,7 @@ mod tests {
         assert_eq!(pieces(&mut share, 7, 50), 100, "there is no other client");
         assert_eq!(pieces(&mut share, 7, 60), 0);
         for now in 8..7 + BOUNDED_FOR {
-            assert_eq!(pieces(&mut share, now, 60), 3);
+            assert_eq!(pieces(&mut share, now, 60), 2);
         }
         assert_eq!(pieces(&mut share, 7 + BOUNDED_FOR, 60), 100);
     }
