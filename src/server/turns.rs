@@ -287,7 +287,7 @@ impl Worker {
             return self.after_turn(key, Ok(WaitFor::Time));
         }
         if self.pieces.gives_way(self.buffers.has_received) {
-            thread::sleep(pieces::A_MOMENT);
+            thread::yield_now();
             self.buffers.has_received = false;
             // Those who have sent something meanwhile come first.
             return self.after_turn(key, Ok(WaitFor::NextTurn));

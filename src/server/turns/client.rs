@@ -37,7 +37,7 @@ pub(super) struct WorkerBuffers {
     pub(super) draining: bool,
     pub(super) connections: Arc<Connections>,
     pub(super) index: usize,
-    /// Bytes have arrived since the worker last slept.
+    /// Bytes have arrived since the worker last slept or yielded its core.
     pub(super) has_received: bool,
     /// The clients that it may poll for.
     pub(super) talkers: Talkers,
