@@ -88,18 +88,9 @@ impl FormerChildren {
         }
         let start = page.records.len();
         page.records.extend_from_slice(child.record);
-        let &ItemSlot {
-            record,
-            access,
-            bits,
-        } = child.slot;
         page.children.push(FormerChild {
             position,
-            slot: ItemSlot {
-                record,
-                access,
-                bits,
-            },
+            slot: *child.slot,
             record: start..page.records.len(),
         });
         self.bytes += child.record.len() + size_of::<FormerChild>();

@@ -64,7 +64,7 @@ pub(super) fn key_length(bits: u32) -> usize {
 }
 
 /// One item of a shard, or a free slot for one.
-#[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct ItemSlot {
     /// The address of the record; [`NONE`] if the slot is free.
