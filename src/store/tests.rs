@@ -68,6 +68,12 @@ fn shown(store: &Store, db: u8) -> [usize; 3] {
     [keys, paths, walked]
 }
 
+/// Removes everything, and gives the memory back.
+fn flush_whole(store: &Store) {
+    store.flush_all();
+    store.free_detached(|| true);
+}
+
 #[test]
 fn a_value_put_under_a_path_is_found_there() {
     let store = store();
@@ -204,7 +210,7 @@ fn a_tree_a_thousand_deep_is_copied_and_removed() {
     let bottom = tree.find(&path).unwrap();
     assert_eq!(tree.item(bottom).value(), Some(&b"v"[..]));
     drop(tree);
-    store.flush_all();
+    flush_whole(&store);
     assert_eq!((store.used(), store.len(3)), (0, 0));
 }
 
@@ -281,7 +287,7 @@ fn threads_that_write_read_and_flush_leave_the_account_whole() {
         .map(|shard| locked(shard).settled as u64);
     assert_eq!(shards.sum::<u64>(), store.used());
     store.shards.iter().for_each(|shard| locked(shard).check());
-    store.flush_all();
+    flush_whole(&store);
     assert_eq!(store.used(), 0);
 }
 

@@ -334,7 +334,7 @@ fn a_flush_takes_detached_trees_along() {
     let store = one_shard(64 << 20, WhenFull::Evict);
     put_tree(&store);
     change(&store, TOP, |tree, node| tree.remove(node));
-    store.flush_all();
+    flush_whole(&store);
     assert_eq!((store.used(), store.sweep_bell.has_detached()), (0, false));
     put_tree(&store);
     store.check();

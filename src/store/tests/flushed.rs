@@ -110,7 +110,7 @@ fn keys_that_are_stored_meanwhile_stay_until_the_next_flush() {
     store.sweep(usize::MAX);
     store.check();
     assert_eq!(store.expiring(0) + store.expiring(1), 0);
-    store.flush_all();
+    flush_whole(&store);
     assert_eq!(store.used(), 0);
     assert!(!store.sweep_bell.has_detached());
 }

@@ -230,7 +230,7 @@ proptest! {
             watched.run(phase);
             watched.check();
         }
-        watched.store.flush_all();
+        flush_whole(&watched.store);
         prop_assert_eq!(watched.store.used(), 0);
     }
 }

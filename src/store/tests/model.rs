@@ -369,7 +369,7 @@ proptest! {
             pair.step(step);
         }
         pair.compare();
-        pair.store.flush_all();
+        flush_whole(&pair.store);
         prop_assert_eq!(pair.store.used(), 0);
     }
 

@@ -103,7 +103,7 @@ fn a_large_tree_stays_in_its_shard_under_any_name_and_a_small_one_goes_to_that_o
     rename(&store, (0, c), (0, d));
     assert_eq!(get(&store, &[d]).as_deref(), Some(&b"small"[..]));
     assert_eq!((store.len(0), items(&store)), (1, 1));
-    store.flush_all();
+    flush_whole(&store);
     assert_eq!((store.used(), placement(&store, d)), (0, None));
 }
 
@@ -309,7 +309,7 @@ fn large_trees_have_one_name_in_several_databases_and_each_its_own_shard() {
     assert_eq!(placement_in(&store, 7, d), Some(1));
     assert_eq!(placement_in(&store, 3, d), Some(2));
     assert_eq!(store.stats().total_items, stored, "nothing was copied");
-    store.flush_all();
+    flush_whole(&store);
     assert_eq!(store.used(), 0);
     assert!(store.placements.keys().is_empty());
 }
