@@ -96,7 +96,7 @@ impl Store {
         Store::with_hasher(config, clock, RandomState::with_seeds(seed, 1, 2, 3))
     }
 
-    fn with_hasher(config: Config, clock: Clock, hasher: RandomState) -> Store {
+    pub(super) fn with_hasher(config: Config, clock: Clock, hasher: RandomState) -> Store {
         let cas = Arc::new(AtomicU64::new(1));
         let count = config.shard_count();
         let pool = Arc::new(PagePool::new(config.memory, count));

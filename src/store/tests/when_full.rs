@@ -16,7 +16,9 @@ fn full_store_of(shards: usize) -> (Arc<Store>, u32) {
         when_full: WhenFull::Refuse,
         ..Config::default()
     };
-    let store = Arc::new(Store::new(config, Clock::manual(START)));
+    // The same keys in each shard in every run.
+    let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
+    let store = Arc::new(Store::with_hasher(config, Clock::manual(START), hasher));
     let count = fill(&store, 0);
     (store, count)
 }
