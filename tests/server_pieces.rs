@@ -19,7 +19,7 @@ const PIECES: usize = 5;
 struct Pieces {
     begun: Sender<()>,
     go_on: Arc<Mutex<Receiver<()>>>,
-    /// What the worker has done, in its order.
+    /// The lines of the turns, in the order in which the worker gave them.
     done: Arc<Mutex<Vec<String>>>,
 }
 
@@ -98,7 +98,7 @@ fn a_request_of_another_client_comes_before_the_next_piece() {
         done: Arc::clone(&done),
     };
     let home = tempfile::tempdir().unwrap();
-    // What is written to a Unix socket has arrived when the call returns.
+    // A write to a Unix socket has arrived when the call returns.
     let path = home.path().join("socket");
     let _server = Server::new(Connections::new())
         .settings(Settings {

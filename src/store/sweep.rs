@@ -1,4 +1,4 @@
-//! Frees expired items that no client asks for, and detached trees.
+//! Frees expired items that no client asks for, detached trees, and the memory of flushed items.
 //!
 //! A sweep looks at the slots of one shard after another, a slice at a time under the lock, and the
 //! next sweep continues where it stopped. Shards in which nothing has expired yet are skipped: each has a time

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(super) struct SweepBell {
     /// Unix time in milliseconds at which the sweeper wakes; 0 while it is awake.
     asleep_until: AtomicU64,
-    /// Detached trees of all shards.
+    /// Detached trees of all shards, databases with hidden items, and shards with emptied memory.
     detached: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
