@@ -15,12 +15,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     if std::env::var_os("CARGO_FEATURE_TOOLS").is_none() {
         return Ok(());
     }
-    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join(ROOT);
+    // Cargo doesn't run this again when the checkout is moved, so the list names files as seen from its root.
     let mut list = String::from("&[\n");
-    for file in files(&root)? {
-        let name = file.strip_prefix(&root)?.with_extension("");
-        let (name, file) = (name.display().to_string(), file.display().to_string());
-        writeln!(list, "    ({name:?}, include_str!({file:?})),")?;
+    for file in files(Path::new(ROOT))? {
+        let name = file.strip_prefix(ROOT)?.with_extension("");
+        let (name, file) = (name.display(), format!("/{}", file.display()));
+        let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {file:?})");
+        writeln!(list, "    (\"{name}\", include_str!({path})),")?;
     }
     list.push(']');
     let out = Path::new(&std::env::var("OUT_DIR")?).join("transcripts.rs");
