@@ -13,6 +13,9 @@
 //! its mark. Otherwise it is evicted and leaves a [*ghost*](super::ghost). So items that come once are gone soon, and push
 //! out nothing. An item that is stored again while its ghost is there has no probation: it was evicted too early.
 //!
+//! The newest items of the queue are spared while the shard, or another, has others: a value that was stored a moment ago
+//! must be there when it is read, even if it takes more than a tenth of the memory.
+//!
 //! When the queue is short, the *hand* judges the items by their index, round and round, as the algorithm CLOCK does.
 //!
 //! This is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023) with three changes. Its main
@@ -39,6 +42,8 @@ const PART_ON_PROBATION: usize = 10;
 const MOST_ON_PROBATION: usize = 8;
 /// Items that may be on probation in a shard of few items.
 const FEW: usize = 16;
+/// The newest items on probation, which stay while others can go: whoever stores a value soon reads it.
+const NEWEST: usize = 4;
 /// An item is small if it takes less than this part of the mean, which counts memory that isn't in use, too.
 const SMALL: (usize, usize) = (3, 4);
 /// An item is large if it takes more than this many times the mean.
@@ -55,6 +60,15 @@ pub(super) enum Judgement {
     UnderHand,
     /// The hand went round twice and found nothing to evict.
     LastRound,
+}
+
+/// The items of a shard that an eviction leaves, with their ancestors.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spared {
+    /// The slot of an item, [`NONE`](super::slot::NONE) for none.
+    pub(super) index: u32,
+    /// Whether the items that were stored last are spared, too.
+    pub(super) newest: bool,
 }
 
 /// An item on probation, unless it has left.
@@ -152,11 +166,18 @@ impl EvictionOrder {
 
     /// The index that ends its probation next, if enough of the `memory` is on probation. There may be no item any more.
     pub(super) fn next_on_probation(&mut self, memory: usize) -> Option<u32> {
-        if self.probation_bytes > memory / PART_ON_PROBATION {
+        let is_long = self.probation.len() > NEWEST;
+        if is_long && self.probation_bytes > memory / PART_ON_PROBATION {
             self.end_probation()
         } else {
             None
         }
+    }
+
+    /// Whether an item is one of the newest on probation.
+    pub(super) fn is_newest(&self, index: u32) -> bool {
+        let mut newest = self.probation.iter().rev().take(NEWEST);
+        newest.any(|new| new.index == index)
     }
 
     /// Whether an item is evicted that takes `size` bytes, where an item takes `mean` bytes on average.
@@ -231,6 +252,17 @@ mod tests {
         // A large value takes the memory of many.
         order.note_size(159, 50 * 16);
         assert_eq!(order.next_on_probation(memory), Some(144));
+    }
+
+    #[test]
+    fn the_newest_items_stay_on_probation_however_large_they_are() {
+        let mut order = order();
+        (0..5).for_each(|index| order.insert(index, u64::from(index), 1_000, 5));
+        assert_eq!(order.next_on_probation(5_000), Some(0));
+        assert_eq!(order.next_on_probation(5_000), None);
+        order.insert(5, 5, 1_000, 5);
+        let newest: Vec<u32> = (0..6).filter(|&index| order.is_newest(index)).collect();
+        assert_eq!(newest, [2, 3, 4, 5]);
     }
 
     #[test]

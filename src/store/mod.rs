@@ -14,7 +14,7 @@
 //! In reading order: [`Store`], in `shards`, is all of it, `counts` its figures; [`Store::lock`] gives a [`Tree`], through
 //! which items are read and written ([`Entry`] in, [`Item`] out); `shard` is the part that a lock guards, in which `shard/detached` has large trees that were removed, and `shard/flushed` flushed items, until they are freed, as `pending_removals` notes, and `emptied_memory` the buffers of a flushed shard; `slab`, `slot`, `slots`, `record` and
 //! `record_log` are the layout of an item in memory, and `pages` maps that memory; `reservation` is a large value on its way in, `shared_value` one on its way out; `hash_table`
-//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction, and `when_full` is the store that refuses instead; `look_ahead` brings several items into the caches; `tree/children_read` and `ongoing_reads` read all children of an item in pieces, and `tree/copying` and `ongoing_copies` copy a tree; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
+//! finds items, `child_lists` is the tree; `eviction` and `ghost` are the order of eviction in a shard, `make_room` chooses the shard, and `when_full` is the store that refuses instead; `look_ahead` brings several items into the caches; `tree/children_read` and `ongoing_reads` read all children of an item in pieces, and `tree/copying` and `ongoing_copies` copy a tree; `flush`, `scan` and `sweep` go over the whole store; `walk` shows all of it for a snapshot, and `restore` puts it back; `watch` notifies
 //! clients of changes; `tree/rename` gives a tree another name, `placements` remembers where it stays, and `shard_choice` finds it there; `tree/lease` protects a path from values that are out of date; [`Clock`] gives the time.
 //!
 //! A key is a path: `user`, or `user 42 name`. The first key of a path picks the shard, so a tree
@@ -25,8 +25,8 @@
 //! The bound is on memory, not on values. It counts all mapped memory of the store: segments of
 //! records, slots, pages of the hash tables, and a 64th of the limit that is set apart for free
 //! buffers. Empty mappings go back to the system. A write that exceeds the bound evicts: before it
-//! returns if its own shard has enough items, otherwise when its guard is dropped, from other
-//! shards too. Evicted records leave holes; a shard with too many of
+//! returns if its own shard has enough memory, otherwise when its guard is dropped, from other
+//! shards. Evicted records leave holes; a shard with too many of
 //! them moves the live records of the emptiest segment together, a piece at each write.
 
 mod child_lists;
@@ -44,6 +44,7 @@ mod hash_table;
 #[cfg(all(feature = "internals", debug_assertions))]
 pub mod interleaving;
 mod look_ahead;
+mod make_room;
 mod memory;
 mod ongoing_copies;
 mod ongoing_reads;

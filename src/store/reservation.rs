@@ -150,7 +150,7 @@ impl Reservation {
                 return false;
             }
             if self.store.used() > self.store.limit() {
-                self.store.trim();
+                self.store.trim(None);
                 return !self.store.refuses() || self.store.used() <= self.store.limit();
             }
         }

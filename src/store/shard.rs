@@ -27,7 +27,7 @@ use ahash::RandomState;
 use super::config::DATABASES;
 use super::emptied_memory::EmptiedMemory;
 use super::entry::{Entry, Item, item_cost};
-use super::eviction::{EvictionOrder, Judgement};
+use super::eviction::{EvictionOrder, Judgement, Spared};
 use super::eviction_observer::{EvictedItem, EvictionObserver};
 use super::hash_table::HashTable;
 use super::ongoing_copies::OngoingCopies;

@@ -2,8 +2,7 @@
 //!
 //! A key's shard is the one that the hash of the top-level key names, or another one for the new name of a large tree; see
 //! [`placements`](super::placements). Each shard reports its memory when it has changed, and the
-//! sum is compared with the limit. If the sum exceeds it, the shard evicts items of its own, or, if it has none left, all
-//! shards evict by turns.
+//! sum is compared with the limit. What happens when the sum exceeds it, [`make_room`](super::make_room) says.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -19,7 +18,7 @@ use super::interleaving::acquire;
 use super::pages::{PagePool, large_length};
 use super::placements::Placements;
 use super::shard::Shard;
-use super::slot::{NONE, SECONDS};
+use super::slot::SECONDS;
 use super::slots::Slots;
 use super::sweep_bell::{SweepBell, SweepObserver};
 
@@ -217,7 +216,7 @@ impl Store {
     pub fn set_memory(&self, bytes: u64) {
         self.memory.store(bytes, Ordering::Relaxed);
         self.pool.set_memory(bytes);
-        self.trim();
+        self.trim(None);
         self.pool.set_used(self.used());
     }
 
@@ -297,45 +296,5 @@ impl Store {
         let footprint = shard.footprint();
         self.count(shard.settled, footprint);
         shard.settled = footprint;
-    }
-
-    /// Holds the limit after removals. They can take a segment: a parent without its list of children is a new record, and
-    /// live records of a segment that is being emptied go to another one.
-    pub(super) fn trim_after_removals(&self) {
-        if self.used() > self.limit() {
-            self.trim();
-        }
-    }
-
-    /// Frees what is [detached](super::shard::detached), then evicts from all shards by turns, some items at a time, until
-    /// the limit holds or nothing is left. A store that refuses only moves its items together.
-    pub(super) fn trim(&self) {
-        const TURN: usize = 16;
-        let exceeds = || self.used() > self.limit();
-        if exceeds() {
-            self.free_detached(exceeds);
-        }
-        if self.refuses() {
-            return self.gather();
-        }
-        let now_ms = self.clock.now_ms();
-        let mut idle = 0;
-        while exceeds() && idle < self.shards.len() {
-            let number = self.trimmed.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
-            let mut shard = locked(&self.shards[number]);
-            idle += 1;
-            for _ in 0..TURN {
-                if !exceeds() {
-                    break;
-                }
-                if !shard.evict(now_ms, NONE) {
-                    shard.slab.evacuate_all();
-                    self.settle(&mut shard);
-                    break;
-                }
-                idle = 0;
-                self.settle(&mut shard);
-            }
-        }
     }
 }

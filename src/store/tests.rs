@@ -14,6 +14,7 @@ mod detached;
 mod flushed;
 mod memory;
 mod model;
+mod newest;
 mod rename;
 mod scan;
 mod watch;

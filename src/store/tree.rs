@@ -4,8 +4,8 @@
 //! is [placed](super::placements) there, and reads the clock. A path in the key's database is
 //! then walked from the top; an expired node on the way is removed with its subtree and the path
 //! ends there. A finished write adds its memory to the store's total. If that exceeds the limit, the
-//! shard evicts its own items at once; if it has too few, other shards evict when the guard is
-//! dropped.
+//! shard evicts its own items at once, or other shards evict when the guard is dropped; see
+//! [`make_room`](super::make_room).
 //!
 //! Cost of a hit at the top: one hash, one lock, one look at the clock, one bucket, one slot and
 //! its record. No allocation, and the only writes are the mark for eviction and the access time,
@@ -15,6 +15,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard};
 
 use super::entry::{self, Entry, Item, Node, Refused};
+use super::eviction::Spared;
+use super::make_room::JustStored;
 use super::placements::HashedKey;
 use super::reservation::Reservation;
 use super::shard::{ExpiryWalk, ItemPlace, Shard};
@@ -60,6 +62,8 @@ struct TrimOnDrop<'a> {
     /// The key that the lock was taken for.
     key: HashedKey,
     due: bool,
+    /// The slot of the item that was stored last, [`NONE`] for none.
+    just_stored: u32,
     /// Whether the key has a placement and nothing is stored under it.
     vacated: bool,
 }
@@ -67,7 +71,9 @@ struct TrimOnDrop<'a> {
 impl Drop for TrimOnDrop<'_> {
     fn drop(&mut self) {
         if self.due {
-            self.store.trim();
+            let shard = self.store.shard_of(self.key);
+            let index = self.just_stored;
+            self.store.trim(Some(JustStored { shard, index }));
         }
         if self.vacated {
             self.store.send_home(self.key);
@@ -141,6 +147,7 @@ impl<'a> Tree<'a> {
                 store,
                 key,
                 due: false,
+                just_stored: NONE,
                 vacated: false,
             },
             now_ms,

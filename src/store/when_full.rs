@@ -38,7 +38,7 @@ impl Store {
         let refuses = when_full == WhenFull::Refuse;
         self.refuses.store(refuses, Ordering::Relaxed);
         if !refuses {
-            self.trim();
+            self.trim(None);
         }
     }
 

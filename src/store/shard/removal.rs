@@ -84,16 +84,15 @@ impl Shard {
         parent
     }
 
-    /// Makes room by removing one item, a leaf. [`EvictionOrder`] names those that are judged. `keep` is spared, and with
-    /// it all its ancestors, which are no leaves. While there are detached trees, only they are freed, so that no other item
-    /// of them is judged. `false` if nothing could be removed.
-    pub(in crate::store) fn evict(&mut self, now_ms: u64, keep: u32) -> bool {
+    /// Makes room by removing one item, a leaf. [`EvictionOrder`] names those that are judged. While there are detached trees,
+    /// only they are freed, so that no other item of them is judged. `false` if nothing could be removed.
+    pub(in crate::store) fn evict(&mut self, now_ms: u64, spared: Spared) -> bool {
         if self.free_detached(PER_EVICTION) {
             return true;
         }
         while let Some(index) = self.order.next_on_probation(self.footprint()) {
             let is_there = self.slab.get(index as usize).is_some();
-            if is_there && self.judge(index, now_ms, keep, Judgement::EndOfProbation) {
+            if is_there && self.judge(index, now_ms, spared, Judgement::EndOfProbation) {
                 return true;
             }
         }
@@ -105,7 +104,7 @@ impl Shard {
         ] {
             for _ in 0..self.slab.items() {
                 let next = self.order.next_under_hand(self.slab.slots());
-                if next.is_some_and(|index| self.judge(index, now_ms, keep, why)) {
+                if next.is_some_and(|index| self.judge(index, now_ms, spared, why)) {
                     return true;
                 }
             }
@@ -114,10 +113,11 @@ impl Shard {
     }
 
     /// Removes an item if it has expired, or if the order of eviction says so. Clears its mark otherwise.
-    fn judge(&mut self, index: u32, now_ms: u64, keep: u32, why: Judgement) -> bool {
+    fn judge(&mut self, index: u32, now_ms: u64, spared: Spared, why: Judgement) -> bool {
         let item = self.slab.item(index);
         let slot = item.slot;
-        let leaf = !slot.has_children() && index != keep && !self.copies.is_unfinished(index);
+        let is_spared = index == spared.index || spared.newest && self.order.is_newest(index);
+        let leaf = !slot.has_children() && !is_spared && !self.copies.is_unfinished(index);
         if leaf && item.is_expired(now_ms) {
             self.expire(index);
             self.counters.reclaimed += 1;

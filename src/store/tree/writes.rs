@@ -159,7 +159,14 @@ impl Tree<'_> {
         self.trim.due
     }
 
+    /// Whether this shard makes the room for its writes. If it doesn't, others do so when its lock is released.
+    fn evicts_here(&self) -> bool {
+        let store = self.trim.store;
+        store.used() > store.memory() || store.is_grown(self.shard.footprint())
+    }
+
     pub(super) fn make_room(&mut self, keep: u32) {
+        self.trim.just_stored = keep;
         if self.trim.store.refuses() {
             // The memory that it took was set aside.
             self.settle();
@@ -177,7 +184,14 @@ impl Tree<'_> {
                 self.trim.due = store.used() > store.limit();
                 continue;
             }
-            if !self.shard.evict(self.now_ms, keep) {
+            if !is_short && !self.evicts_here() {
+                return;
+            }
+            let spared = Spared {
+                index: keep,
+                newest: true,
+            };
+            if !self.shard.evict(self.now_ms, spared) {
                 self.shard.slab.evacuate_all();
                 self.settle();
                 return;
