@@ -8,7 +8,7 @@
   steps.py repo DIR                makes a git repository of the steps, one commit each, to change them by git rebase
   steps.py record DIR CHAPTER …    writes these chapters' steps anew from the commits of such a repository
 
-Only git and cargo are needed. The tests hold the steps to what the stages are: `cargo test --test book steps`.
+Only git, cargo and Python 3.10 are needed. The tests hold the steps to what the stages are: `cargo test --test book steps`.
 """
 
 import pathlib
