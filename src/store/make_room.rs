@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A shard that evicts its own items needs no other lock, and keys are spread evenly, so that is the rule. But deletes and
-//! large values leave some shards with few items. Would such a shard evict for each write, it would stay small for ever, and
+//! large values leave some shards with few items. If such a shard evicted for each write, it would stay small for ever, and
 //! a value that was stored a moment ago would be the only one that can go. So it grows first.
 //!
 //! The items that were stored last, as [`EvictionOrder`](super::eviction::EvictionOrder) knows them, go when nothing else is
