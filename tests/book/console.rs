@@ -464,7 +464,10 @@ impl Server {
     fn spawn(root: &Path, program: &Path, arguments: &[String]) -> Result<Server, String> {
         let (reader, writer) = io::pipe().map_err(|error| error.to_string())?;
         let errors = writer.try_clone().map_err(|error| error.to_string())?;
-        let child = Command::new(program)
+        // A shell's job in the background ignores SIGINT, and all that it starts. The page's reader types ^C in a terminal.
+        let child = Command::new("env")
+            .arg("--default-signal=INT")
+            .arg(program)
             .args(arguments)
             .current_dir(root)
             .stdin(Stdio::null())
