@@ -11,9 +11,10 @@ use super::{chosen, pieces};
 /// line's end does not change the result.
 pub(crate) fn memcached_text(bytes: &[u8]) {
     let (choice, mut input) = chosen(bytes);
-    let nesting = match choice % 2 {
+    let nesting = match choice % 3 {
         0 => Nesting::On,
-        _ => Nesting::Off,
+        1 => Nesting::Off,
+        _ => Nesting::Unknown,
     };
     while !input.is_empty() {
         let parsed = text::parse(input, 0, nesting);

@@ -3,8 +3,8 @@
 //!
 //! A line that memcached would refuse is refused here, with memcached's error, so that an upstream gets no line that it
 //! may answer more than once or not at all. The value behind a refused line is discarded by the grammar's
-//! [`AfterBadLine`], the same for the proxy as for larder's own service. A line that versions of memcached read in
-//! different ways is refused too: one would execute bytes that the other takes for a value.
+//! [`AfterBadLine`], the same for the proxy as for larder's own service. A line that versions of memcached, or larder with its
+//! nested keys, read in different ways is refused too: one would execute bytes that the other takes for a value.
 
 use memchr::memchr;
 
@@ -34,7 +34,7 @@ pub(super) fn frame<'a>(
         return frame;
     }
     let searched = std::mem::take(&mut lines.scanned);
-    let (command, consumed) = match text::parse(input, searched, Nesting::Off) {
+    let (command, consumed) = match text::parse(input, searched, Nesting::Unknown) {
         Parsed::More => {
             lines.scanned = input.len();
             return RequestFrame::Incomplete;

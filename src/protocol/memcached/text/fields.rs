@@ -14,6 +14,10 @@ pub enum Nesting {
     /// clients give a meaning keep it: `delete a 0` deletes `a`.
     #[default]
     On,
+    /// Those of a server behind a proxy, which is not known to have one or the other. As [`Off`](Nesting::Off), but a storage
+    /// command whose value has another length for a server with nested keys is refused: the rest of the value would be
+    /// a command there.
+    Unknown,
 }
 
 /// The reason why a line is refused, and the start of the next command.
@@ -72,11 +76,11 @@ pub(super) fn key_and_field(
     if count < 2 {
         return Err(BadLine::malformed());
     }
-    if nesting == Nesting::Off && count > 3 {
+    if nesting != Nesting::On && count > 3 {
         return Err(BadLine::too_many(words));
     }
     let noreply = ends_with_noreply(words);
-    let (path, field) = if nesting == Nesting::Off || count == 2 {
+    let (path, field) = if nesting != Nesting::On || count == 2 {
         let key = words.next().unwrap_or_default();
         (Words::new(key), words.next().unwrap_or_default())
     } else {
@@ -108,7 +112,7 @@ pub(super) fn pop_noreply(words: &mut Words<'_>) -> bool {
 
 /// All words as a path, for the commands that exist only with nested keys.
 pub(super) fn exact_path(words: Words<'_>, nesting: Nesting) -> Result<Words<'_>, BadLine> {
-    if nesting == Nesting::Off {
+    if nesting != Nesting::On {
         return Err(BadLine::new(reply::ERROR));
     }
     if words.is_empty() {

@@ -82,7 +82,7 @@ fn delete(words: Words<'_>, nesting: Nesting) -> Result<KeyCommand<'_>, BadLine>
         [Some(key), Some(b"0"), None, _] => (Words::new(key), false),
         [Some(key), Some(b"noreply"), None, _] => (Words::new(key), true),
         [Some(key), Some(b"0"), Some(b"noreply"), None] => (Words::new(key), true),
-        _ if nesting == Nesting::Off => return Err(BadLine::too_many(words)),
+        _ if nesting != Nesting::On => return Err(BadLine::too_many(words)),
         _ => {
             let mut path = words;
             let noreply = pop_noreply(&mut path);

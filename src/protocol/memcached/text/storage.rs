@@ -117,11 +117,23 @@ impl<'a> StorageLine<'a> {
             return from_left;
         }
         let from_right = StorageLine::from_right(verb, words);
-        from_right.or(from_left.map(|line| StorageLine {
-            // A field is missing, or a word is too many: with nested keys such a line is refused.
+        if nesting == Nesting::On {
+            // A field is missing, or a word is too many.
+            return from_right.or(from_left.map(StorageLine::refused));
+        }
+        let line = from_left?;
+        match from_right {
+            Ok(other) if other.length != line.length => Ok(line.refused()),
+            _ => Ok(line),
+        }
+    }
+
+    /// The line without a path, which no storage command has.
+    fn refused(self) -> StorageLine<'a> {
+        StorageLine {
             path: Words::default(),
-            ..line
-        }))
+            ..self
+        }
     }
 
     /// `KEY FLAGS EXPTIME LENGTH [UNIQUE] [noreply]`, with another word in the place of `noreply` ignored.

@@ -32,7 +32,11 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn nesting() -> impl Strategy<Value = Nesting> {
-    prop_oneof![Just(Nesting::Off), Just(Nesting::On)]
+    prop_oneof![
+        Just(Nesting::Off),
+        Just(Nesting::On),
+        Just(Nesting::Unknown)
+    ]
 }
 
 proptest! {
@@ -181,6 +185,42 @@ fn without_nested_keys_a_path_is_read_as_memcached_reads_it() {
     assert_eq!(off(b"delete a b\r\n"), Err(reply::BAD_FORMAT));
     assert_eq!(off(b"delete a b noreply\r\n"), Err(&b""[..]));
     assert_eq!(off(b"getn a\r\n"), Err(reply::ERROR));
+}
+
+#[test]
+fn a_value_that_is_longer_with_nested_keys_or_without_is_refused_if_the_server_may_have_either() {
+    for (line, length) in [
+        (&b"set 0s 0 0 6 0\r\n"[..], 6),
+        (b"append a 0 0 6 7\r\n", 6),
+        (b"cas a 0 0 6 0 1\r\n", 6),
+        (b"set a 0 0 0 99999999\r\n", 0),
+    ] {
+        assert!(read(line, Nesting::Off).is_ok());
+        let refused = parse(line, 0, Nesting::Unknown);
+        let consumed = line.len();
+        assert_eq!(
+            refused,
+            Parsed::Bad {
+                reply: reply::BAD_FORMAT,
+                consumed,
+                then: AfterBadLine::Continue {
+                    discard: length + 2
+                }
+            },
+            "{}",
+            line.escape_ascii()
+        );
+    }
+    for line in [
+        &b"set a 0 0 6 stray\r\n"[..],
+        b"set a 0 6 6 6\r\n",
+        b"set a 0 0 6 noreply\r\n",
+        b"cas a 0 0 6 5\r\n",
+        b"set a 0 0 6\r\n",
+    ] {
+        assert_eq!(read(line, Nesting::Unknown), read(line, Nesting::Off));
+        assert!(read(line, Nesting::Unknown).is_ok());
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ fn refused_line() -> impl Strategy<Value = (String, bool)> {
     let loud = prop::sample::select(vec![
         "cas k 0 0 LENGTH".to_owned(),
         "set k 0 0 LENGTH two words".to_owned(),
+        "set k 0 0 LENGTH 77".to_owned(),
+        "cas k 0 0 LENGTH 77 1".to_owned(),
         format!("ms {long} LENGTH"),
         "ms k LENGTH !".to_owned(),
         " ms k LENGTH".to_owned(),

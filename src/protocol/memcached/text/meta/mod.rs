@@ -179,7 +179,7 @@ fn check(command: &MetaCommand<'_>, nesting: Nesting) -> Result<(), &'static [u8
         });
     }
     if let Some(separator) = flags.separator() {
-        if nesting == Nesting::Off {
+        if nesting != Nesting::On {
             return Err(reply::INVALID_FLAG);
         }
         let key = command.key(&mut decoded);
