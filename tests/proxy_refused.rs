@@ -81,6 +81,9 @@ fn lines() -> Vec<(String, bool, bool)> {
             ("cas KEY 0 0 LENGTH x noreply", false, true),
             ("cas KEY 0 0 LENGTH", true, true),
             ("set KEY 0 0 LENGTH two words", true, true),
+            // With nested keys the last number is the length.
+            ("set KEY 0 0 LENGTH 0", true, true),
+            ("cas KEY 0 0 LENGTH 0 1", true, true),
             ("set KEY\0x 0 0 LENGTH", true, true),
             ("set KEY 0 0 LENGTH\0", true, false),
             ("ms KEY\0 LENGTH", true, true),
