@@ -289,7 +289,9 @@ fn it_answers_while_all_workers_are_busy() {
     let mut second = larder.resp();
     second.say("PING\r\n");
     assert_eq!(get(&larder, "/healthz"), "ok\n");
-    assert!(get(&larder, "/metrics").contains("\nlarder_connections_accepted_total 2\n"));
+    until("both connections are accepted", || {
+        get(&larder, "/metrics").contains("\nlarder_connections_accepted_total 2\n")
+    });
     first.say("quit\r\n");
     second.hear("+PONG\r\n");
 }
