@@ -29,7 +29,7 @@ store rm "$base" >/dev/null
 rm -rf "$stage/larder" "$stage/cargo"
 
 store build -q --pull-never --build-arg BUILDER=localhost/builder --format docker \
-  --ignorefile packaging/container/Containerfile.dockerignore -f packaging/container/Containerfile -t localhost/larder .
+  -f packaging/container/Containerfile -t localhost/larder .
 
 fail() {
   echo "failed: $*" >&2
@@ -43,7 +43,7 @@ find "$root" -type f -printf '%s %P\n'
 
 # In a network of its own, because the ports are the usual ones.
 cat >"$stage/run.py" <<'END'
-import fcntl, json, shutil, socket, struct, subprocess, sys, time
+import fcntl, json, os, shutil, socket, struct, subprocess, sys, time
 
 root = sys.argv[1]
 with open(sys.argv[2]) as image:
@@ -59,7 +59,8 @@ def run(command):
     return subprocess.Popen([shutil.which("chroot"), "--userspec=65532:65532", root, *command], env={})
 
 
-server = run(config["Entrypoint"] + config["Cmd"])
+# Its user may write to the working directory: a volume there keeps the snapshot.
+server = run(config["Entrypoint"] + config["Cmd"] + ["--snapshot", config["WorkingDir"] + "/snapshot"])
 deadline = time.monotonic() + 60
 while run(health).wait() != 0:
     assert server.poll() is None, "it ended"
@@ -77,6 +78,7 @@ with open(f"/proc/{server.pid}/status") as status:
     assert "Uid:\t65532\t65532" in status.read(), "another user"
 server.terminate()
 assert server.wait(60) == 0, "it did not end well"
+assert os.path.exists(root + config["WorkingDir"] + "/snapshot"), "no snapshot"
 assert run(health).wait() == 1, "a health check of nothing"
 END
 unshare --net --pid --mount-proc --fork --kill-child python3 "$stage/run.py" "$root" "$stage/image.json"
