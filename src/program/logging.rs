@@ -1,4 +1,4 @@
-//! The log: to the terminal, and with `--log-dir` to one file per day.
+//! The log: to standard error, a terminal or the [journal](super::journal), and with `--log-dir` to one file per day.
 //!
 //! Lines go through the `log` facade and the bound of [`log_limit`](super::log_limit) to fern. The file is named after the day (UTC) and changes at midnight with
 //! the first line of the new day; HUP reopens it, so that a tool that rotates logs can move it. The
@@ -19,6 +19,7 @@ use log::{Level, LevelFilter};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::journal;
 use super::log_limit::Limited;
 use super::values::parsed;
 
@@ -145,11 +146,11 @@ pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
     let mut log = Dispatch::new()
         .level_for("ureq", LevelFilter::Warn)
         .level_for("ureq_proto", LevelFilter::Warn)
-        .chain(output(io::stderr(), format, true));
+        .chain(output(io::stderr(), format, stderr_kind()));
     if let Some(dir) = &options.dir {
         let file = DatedFile::open(dir)
             .map_err(|e| format!("--log-dir {}: can't write a log there: {e}", dir.display()))?;
-        log = log.chain(output(file, format, false));
+        log = log.chain(output(file, format, Place::File));
     }
     let (_, log) = log.into_log();
     log::set_boxed_logger(Box::new(Limited::new(log)))
@@ -158,30 +159,52 @@ pub(crate) fn start(options: &LogOptions) -> Result<(), String> {
     Ok(())
 }
 
-/// Lines with time and level, each in one write. The level has its colour where standard error is a terminal, and where
-/// `colored` says that this is standard error. As JSON, a line is an object, and nothing has a colour.
-fn output(to: impl Write + Send + 'static, format: Format, colored: bool) -> Dispatch {
+/// Where lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Standard error, perhaps a terminal.
+    Stderr,
+    /// Standard error, and the journal records it.
+    Journal,
+    File,
+}
+
+fn stderr_kind() -> Place {
+    match journal::is_stderr() {
+        true => Place::Journal,
+        false => Place::Stderr,
+    }
+}
+
+/// Lines with time and level, each in one write. The level has its colour where standard error is a terminal. The journal has times and
+/// levels of its own. As JSON, a line is an object, and nothing has a colour.
+fn output(to: impl Write + Send + 'static, format: Format, place: Place) -> Dispatch {
     let line = Vec::new();
     let to: Box<dyn Write + Send> = Box::new(WholeLines { line, to });
     Dispatch::new()
         .format(move |line, message, record| {
             let time = humantime::format_rfc3339_micros(SystemTime::now());
-            if format == Format::Json {
-                let object = json!({
+            let level = style(record.level()).for_stderr();
+            let text = match (format, place) {
+                (Format::Json, _) => json!({
                     "time": time.to_string(),
                     "level": record.level().as_str(),
                     "module": record.target(),
                     "message": message.to_string(),
-                });
-                return line.finish(format_args!("{object}"));
-            }
-            let level = style(record.level()).for_stderr();
-            let level = if colored {
-                level.fg(color(record.level()))
-            } else {
-                level
+                })
+                .to_string(),
+                (Format::Text, Place::Journal) => message.to_string(),
+                (Format::Text, Place::Stderr) => {
+                    let level = level.fg(color(record.level()));
+                    format!("{time} [{level}] {message}")
+                }
+                (Format::Text, Place::File) => format!("{time} [{level}] {message}"),
             };
-            line.finish(format_args!("{time} [{level}] {message}"));
+            let text = match place {
+                Place::Journal => journal::prioritized(record.level(), &text),
+                Place::Stderr | Place::File => text,
+            };
+            line.finish(format_args!("{text}"));
         })
         .chain(to)
 }

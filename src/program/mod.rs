@@ -14,6 +14,7 @@ mod dump;
 mod echo;
 mod file;
 mod invalidate;
+mod journal;
 mod log_limit;
 mod logging;
 mod manual;
@@ -169,7 +170,10 @@ pub fn run() -> ExitCode {
 }
 
 fn failed(problem: &str) -> ExitCode {
-    eprintln!("larder: {problem}");
+    match journal::is_stderr() {
+        true => eprintln!("{}", journal::prioritized(log::Level::Error, problem)),
+        false => eprintln!("larder: {problem}"),
+    }
     ExitCode::FAILURE
 }
 

@@ -14,7 +14,11 @@ pub(super) fn take_sockets() -> Result<(), String> {
             Ok(socket) => socket.map(PassedSocket::Tcp),
             Err(_) => given
                 .take_unix_listener(number)
-                .map_err(|error| format!("a socket of systemd that larder can't use: {error}"))?
+                .map_err(|error| {
+                    format!(
+                        "systemd has passed a socket that is neither TCP nor a Unix stream, and larder opens UDP itself: {error}"
+                    )
+                })?
                 .map(PassedSocket::Unix),
         };
         sockets.extend(socket);

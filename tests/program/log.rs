@@ -1,5 +1,10 @@
 //! The log: its level and its files.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::run::{FREE, Larder, Place};
@@ -35,6 +40,49 @@ fn it_logs_its_actions_unless_q_is_given() {
     for more in ["-v", "-vv"] {
         assert!(logged(&[more]).contains("[INFO] serving with"), "{more}");
     }
+}
+
+/// What larder with these arguments writes to a pipe that systemd says is the journal, from start to end.
+#[track_caller]
+fn in_the_journal(arguments: &[&str]) -> (Option<i32>, String) {
+    let (mut journal, stderr) = std::io::pipe().expect("a pipe");
+    let stderr = File::from(OwnedFd::from(stderr));
+    let pipe = stderr.metadata().expect("it is open");
+    let place = Place::new();
+    let mut command = place.command(arguments);
+    command
+        .env("JOURNAL_STREAM", format!("{}:{}", pipe.dev(), pipe.ino()))
+        .stdout(Stdio::piped())
+        .stderr(stderr);
+    let mut child = command.spawn().expect("it starts");
+    // The command has the pipe's other end, too.
+    drop(command);
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    if lines.next().is_some() {
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+    let mut written = String::new();
+    journal.read_to_string(&mut written).expect("UTF-8");
+    let status = child.wait().expect("it ends");
+    (status.code(), written)
+}
+
+#[test]
+fn the_journal_gets_priorities_and_no_times() {
+    const ONE: [&str; 4] = ["--memcached", "127.0.0.1:0", "--resp", "off"];
+    let (code, lines) = in_the_journal(&ONE);
+    assert_eq!(code, Some(0), "{lines}");
+    assert!(
+        lines.starts_with("<6>serving with 64MiB") && lines.ends_with("\n<6>ended\n"),
+        "{lines}"
+    );
+    let (_, lines) = in_the_journal(&[&ONE[..], &["--log-format", "json"]].concat());
+    assert!(lines.starts_with("<6>{\"level\":\"INFO\""), "{lines}");
+    let (code, lines) = in_the_journal(&["--memcached", "nowhere.invalid:1", "--resp", "off"]);
+    assert_eq!(code, Some(1), "{lines}");
+    assert!(lines.starts_with("<3>can't listen on"), "{lines}");
 }
 
 #[test]

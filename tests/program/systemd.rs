@@ -1,6 +1,6 @@
 //! Socket activation and readiness, as systemd does them: a socket that outlives larder, and a word when it is ready.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
@@ -38,6 +38,12 @@ impl CloneSocket for TcpListener {
 }
 
 impl CloneSocket for UnixListener {
+    fn clone_socket(&self) -> OwnedFd {
+        self.try_clone().expect("a descriptor").into()
+    }
+}
+
+impl CloneSocket for UdpSocket {
     fn clone_socket(&self) -> OwnedFd {
         self.try_clone().expect("a descriptor").into()
     }
@@ -127,4 +133,14 @@ fn systemd_is_told_when_it_serves() {
     assert_eq!(&message[..length], b"READY=1\n");
     let larder = larder.ready(2);
     larder.memcached().ask("mn\r\n", "MN\r\n");
+}
+
+#[test]
+fn a_socket_of_another_kind_is_an_error() {
+    let place = Place::new();
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let printed = with_socket(&place, &socket, &FREE).printed();
+    let error = "larder: systemd has passed a socket that is neither TCP nor a Unix stream, and larder opens UDP itself: ";
+    assert_eq!((printed.code, printed.out), (Some(1), String::new()));
+    assert!(printed.err.starts_with(error), "{}", printed.err);
 }
