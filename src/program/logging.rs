@@ -1,4 +1,4 @@
-//! The log: to standard error, a terminal or the [journal](super::journal), and with `--log-dir` to one file per day.
+//! The log: to standard error, a terminal or the [journal], and with `--log-dir` to one file per day.
 //!
 //! Lines go through the `log` facade and the bound of [`log_limit`](super::log_limit) to fern. The file is named after the day (UTC) and changes at midnight with
 //! the first line of the new day; HUP reopens it, so that a tool that rotates logs can move it. The
