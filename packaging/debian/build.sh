@@ -30,7 +30,7 @@ cp packaging/debian/scripts/* "$stage/units/"
 {
   echo '# The settings of the service larder. Each is written here with its default. Remove the # to change it.'
   echo '# systemctl reload larder puts some into force at once; the log names those that need a restart.'
-  echo '# larder.socket opens the ports 11211 and 6379. Change both places if you change an address, then systemctl restart larder.socket.'
+  echo '# larder.socket opens the ports 11211 and 6379. Change both places if you change an address, then systemctl restart larder.socket larder.'
   "$stage/larder" config --config /dev/null | sed '1,2d; /^[a-z]/s/^/# /'
 } >"$stage/larder.toml"
 
