@@ -2,7 +2,7 @@
 //!
 //! A key's shard is the one that the hash of the top-level key names, or another one for the new name of a large tree; see
 //! [`placements`](super::placements). Each shard reports its memory when it has changed, and the
-//! sum is compared with the limit. What happens when the sum exceeds it, [`make_room`](super::make_room) says.
+//! sum is compared with the limit. [`make_room`](super::make_room) says what happens when the sum exceeds it.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

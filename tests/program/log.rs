@@ -42,7 +42,7 @@ fn it_logs_its_actions_unless_q_is_given() {
     }
 }
 
-/// What larder with these arguments writes to a pipe that systemd says is the journal, from start to end.
+/// Runs larder with these arguments and a journal, as systemd does. Returns its exit code and what the journal got.
 #[track_caller]
 fn in_the_journal(arguments: &[&str]) -> (Option<i32>, String) {
     let (mut journal, stderr) = std::io::pipe().expect("a pipe");
