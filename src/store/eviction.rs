@@ -42,7 +42,7 @@ const PART_ON_PROBATION: usize = 10;
 const MOST_ON_PROBATION: usize = 8;
 /// Items that may be on probation in a shard of few items.
 const FEW: usize = 16;
-/// The newest items on probation, which stay while others can go: whoever stores a value soon reads it.
+/// The newest items on probation, which stay while others can go: clients often read a value soon after they have stored it.
 const NEWEST: usize = 4;
 /// An item is small if it takes less than this part of the mean, which counts memory that isn't in use, too.
 const SMALL: (usize, usize) = (3, 4);

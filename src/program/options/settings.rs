@@ -137,7 +137,7 @@ impl Settings {
         let mut printed = vec![
             PrintedSetting::new("memcached", memcached),
             PrintedSetting::new("resp", resp),
-            path("unix", unix.as_ref(), "/run/larder/larder.sock"),
+            path("unix", unix.as_ref(), "/run/larder.sock"),
             PrintedSetting::new("udp", udp),
             PrintedSetting::new("admin", admin),
             PrintedSetting::new("memory", memory),

@@ -1,4 +1,4 @@
-//! A full store: what was stored last stays, and a shard that has become small grows again.
+//! A full store keeps the items that were stored last, and lets a shard that has become small grow again.
 
 use fastrand::Rng;
 
